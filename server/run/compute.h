@@ -1,0 +1,43 @@
+/*
+ * A pool of threads for CPU work above a few hundred microseconds, so that a reactor never waits for
+ * arithmetic. Only the caller is suspended.
+ */
+#ifndef LUNA_RUN_COMPUTE_H
+#define LUNA_RUN_COMPUTE_H
+
+#include <stdatomic.h>
+
+#include "base/status.h"
+
+struct ctx;
+struct compute;
+
+/* Polled by long computations: true when the caller has gone and the result is not wanted. */
+struct compute_task;
+bool compute_cancelled(const struct compute_task *t);
+
+/* Runs on a pool thread. It may touch only what `arg` points at. */
+typedef void (*compute_fn)(struct compute_task *t, void *arg);
+
+struct compute *compute_new(size_t threads, size_t max_queued);
+void compute_free(struct compute *c); /* waits for what runs */
+
+/* The process's pool, set once at start. */
+void compute_set_default(struct compute *c);
+
+/*
+ * Runs `fn(task, arg)` in the pool. Suspends: once, until it has ended. When ctx is cancelled or its
+ * deadline passes, compute_cancelled turns true and this still waits for `fn` to notice and return,
+ * so that `arg` may live in the caller's arena: `fn` must look at least every millisecond.
+ * Fails: OVERLOADED (the queue is full), CANCELLED_BY_CALLER, DEADLINE_PASSED.
+ */
+enum status compute_run(struct ctx *ctx, compute_fn fn, void *arg) WARN_UNUSED;
+
+struct compute_stats {
+    atomic_uint_fast64_t done;
+    atomic_size_t queued;
+    atomic_size_t running;
+};
+const struct compute_stats *compute_stats(const struct compute *c);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * The way into a reactor from other threads: a lock-free list of messages (many producers, one
+ * consumer) and at most one wake-up per loop turn, none while the reactor is awake.
+ *
+ * Order: messages of one producer arrive in the order they were sent.
+ */
+#ifndef LUNA_RUN_INBOX_H
+#define LUNA_RUN_INBOX_H
+
+#include <stdatomic.h>
+
+#include "base/defs.h"
+
+struct reactor;
+
+/* Embedded in what is sent; belongs to the reactor from inbox_send until `fn` is called. */
+struct inbox_msg {
+    struct inbox_msg *next;
+    void (*fn)(struct inbox_msg *); /* runs on the reactor's loop; must not suspend */
+};
+
+/* Thread: any. Never blocks. After reactor_stop the messages still sent are run before it ends. */
+void inbox_send(struct reactor *r, struct inbox_msg *m);
+
+#endif
