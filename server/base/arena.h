@@ -23,7 +23,8 @@ struct arena {
     size_t used_bytes;         /* asked for since the last reset */
 };
 
-/* `first_bytes`: size of the first chunk, allocated at the first use. 0: 4 KiB less the malloc header. */
+/* `first_bytes`: size of the first chunk, allocated at the first use. 0: 4 KiB less the malloc
+ * header. */
 void arena_init(struct arena *a, size_t first_bytes);
 
 /* Frees everything; the arena may be used again. */
@@ -33,7 +34,8 @@ void arena_fini(struct arena *a);
 void arena_reset(struct arena *a);
 
 /* `size` zeroed bytes; size 0 gives a valid, distinct pointer. */
-void *arena_alloc(struct arena *a, size_t size) __attribute__((malloc, alloc_size(2), returns_nonnull));
+void *arena_alloc(struct arena *a, size_t size)
+    __attribute__((malloc, alloc_size(2), returns_nonnull));
 
 /* The same without zeroing, for what is written whole at once. */
 void *arena_alloc_raw(struct arena *a, size_t size)

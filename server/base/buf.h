@@ -14,11 +14,11 @@
 #include "base/defs.h"
 
 struct buf {
-    char *data;     /* NULL until the first write */
-    size_t len;     /* bytes written */
-    size_t cap;     /* bytes allocated, the NUL included */
-    size_t max;     /* the most bytes `len` may reach */
-    bool overflow;  /* a write did not fit */
+    char *data;    /* NULL until the first write */
+    size_t len;    /* bytes written */
+    size_t cap;    /* bytes allocated, the NUL included */
+    size_t max;    /* the most bytes `len` may reach */
+    bool overflow; /* a write did not fit */
 };
 
 void buf_init(struct buf *b, size_t max);
@@ -28,7 +28,8 @@ void buf_fini(struct buf *b);
 void buf_clear(struct buf *b);
 
 /* Room for `n` more bytes at the end, to be written by the caller and counted by adding to `len`;
- * NULL (and overflow) when it does not fit. */
+ * NULL (and overflow) when it does not fit. The NUL stands behind all `n` bytes: who uses fewer
+ * writes it himself. */
 char *buf_reserve(struct buf *b, size_t n);
 
 void buf_put(struct buf *b, const void *p, size_t n);

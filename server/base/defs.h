@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WARN_UNUSED         __attribute__((warn_unused_result))
-#define PRINTF(fmt, args)   __attribute__((format(printf, fmt, args)))
-#define NORETURN            __attribute__((noreturn))
-#define LIKELY(x)           __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)         __builtin_expect(!!(x), 0)
-#define ARRAY_LEN(a)        (sizeof(a) / sizeof((a)[0]))
-#define CACHE_LINE          64
+#define WARN_UNUSED       __attribute__((warn_unused_result))
+#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define NORETURN          __attribute__((noreturn))
+#define LIKELY(x)         __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
+#define CACHE_LINE        64
 
 /* The struct that embeds `member` at `ptr`. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
@@ -21,10 +21,10 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Kept in release builds: a broken invariant stops the process rather than the truth. */
-#define ASSERT(cond)                                                                               \
-    do {                                                                                           \
-        if (UNLIKELY(!(cond)))                                                                     \
-            assert_failed(#cond, __FILE__, __LINE__);                                              \
+#define ASSERT(cond)                                  \
+    do {                                              \
+        if (UNLIKELY(!(cond)))                        \
+            assert_failed(#cond, __FILE__, __LINE__); \
     } while (0)
 
 /* Prints the condition and its place to stderr, then aborts. */

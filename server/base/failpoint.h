@@ -1,6 +1,6 @@
 /*
- * Named places where a test can make something go wrong (failpoint.def lists them). Compiled in only
- * with LUNA_FAILPOINTS; otherwise FAILPOINT() is the constant false.
+ * Named places where a test can make something go wrong (failpoint.def lists them). Compiled in
+ * only with LUNA_FAILPOINTS; otherwise FAILPOINT() is the constant false.
  *
  * Switched on from tests with failpoint_set, or in a process under test by the environment:
  * LUNA_FAILPOINTS="db_connect=3,redis_reply=*" fails the third pass, or each one.

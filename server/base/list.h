@@ -77,7 +77,7 @@ list_splice(struct list *dst, struct list *src)
 }
 
 #define list_foreach(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-#define list_foreach_safe(it, tmp, head)                                                           \
+#define list_foreach_safe(it, tmp, head) \
     for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * How functions fail: they return an enum status (gRPC's numbers); what happened is recorded once, in
- * a struct error, with a reason from reason.def. Nothing below the access log logs a failure.
+ * How functions fail: they return an enum status (gRPC's numbers); what happened is recorded once,
+ * in a struct error, with a reason from reason.def. Nothing below the access log logs a failure.
  */
 #ifndef LUNA_BASE_STATUS_H
 #define LUNA_BASE_STATUS_H
@@ -42,9 +42,9 @@ enum reason {
 struct reason_info {
     const char *token; /* ErrorInfo.reason */
     enum status status;
-    int http;          /* what the gateway answers */
-    bool retryable;    /* RetryInfo is added */
-    const char *text;  /* said when there is nothing more precise */
+    int http;         /* what the gateway answers */
+    bool retryable;   /* RetryInfo is added */
+    const char *text; /* said when there is nothing more precise */
 };
 
 const struct reason_info *reason_info(enum reason r);
@@ -69,21 +69,23 @@ struct quota_violation {
 struct error {
     enum status status;
     enum reason reason;
-    const char *message;       /* for the caller: names fields and limits, nothing internal */
-    const char *detail;        /* for the log only, or NULL */
-    const char *file;          /* where it was noticed */
+    const char *message; /* for the caller: names fields and limits, nothing internal */
+    const char *detail;  /* for the log only, or NULL */
+    const char *file;    /* where it was noticed */
     int line;
-    nsec_t retry_after;        /* RetryInfo when > 0 */
+    nsec_t retry_after; /* RetryInfo when > 0 */
     struct field_violation *fields;
     struct quota_violation *quotas;
 };
 
 /* Records a failure in `e` unless one is recorded already (the first is the cause), and returns the
- * status of the one that stays. The message is the formatted text, or the reason's own for fmt NULL. */
+ * status of the one that stays. The message is the formatted text, or the reason's own for fmt
+ * NULL. A retryable reason sets retry_after to a second. */
 enum status error_vset(struct error *e, struct arena *a, enum reason r, const char *file, int line,
-                       const char *fmt, va_list ap);
+                       const char *fmt, va_list ap) PRINTF(6, 0);
 
-/* Adds a field violation; the first one also becomes the message "<field> <text>" with BAD_FIELD. */
+/* Adds a field violation; the first one also becomes the message "<field> <text>" with BAD_FIELD.
+ * Copies both texts. Keeps the first 32; none when the recorded failure is of another reason. */
 enum status error_field(struct error *e, struct arena *a, const char *file, int line,
                         const char *field, const char *text);
 

@@ -11,9 +11,9 @@ struct str {
     size_t n;
 };
 
-#define STR(literal)      ((struct str){(literal), sizeof(literal) - 1})
-#define STR_FMT           "%.*s"
-#define STR_ARG(s)        (int)(s).n, (s).p
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   (int)(s).n, (s).p
 
 static inline struct str
 str_of(const char *s)
@@ -36,10 +36,16 @@ struct str str_trim(struct str s); /* without leading and trailing spaces, tabs,
  * Without `c` the whole is returned and `*s` is empty with p == NULL. */
 struct str str_cut(struct str *s, char c);
 
-/* Whole-string numbers; false when anything else than a number in range stands there. */
+/* Whole-string numbers; false when anything else than a number in range stands there. Decimal, with
+ * an optional sign; no spaces, no hexadecimal, no "nan" or "inf"; what is too small for a double is
+ * 0. */
 bool str_to_i64(struct str s, int64_t *ret);
 bool str_to_u64(struct str s, uint64_t *ret);
 bool str_to_f64(struct str s, double *ret);
+
+/* Reads the code point at the start of `s`, which is not empty: its length in bytes (1 to 4), or
+ * the negative number of bytes that one U+FFFD stands for when they are not well-formed. */
+int str_utf8_next(struct str s, uint32_t *ret);
 
 /* True when `s` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_utf8_valid(struct str s);

@@ -1,0 +1,97 @@
+#include "base/uuid.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+void
+random_bytes(void *p, size_t n)
+{
+    char *to = p;
+    while (n > 0) {
+        ssize_t got = getrandom(to, n, 0);
+        if (got < 0) {
+            ASSERT(errno == EINTR);
+            continue;
+        }
+        to += got;
+        n -= (size_t)got;
+    }
+}
+
+static void
+uuid_stamp(struct uuid *u, unsigned version)
+{
+    u->bytes[6] = (uint8_t)((u->bytes[6] & 0x0fu) | version << 4);
+    u->bytes[8] = (uint8_t)((u->bytes[8] & 0x3fu) | 0x80u);
+}
+
+void
+uuid_v4(struct uuid *ret)
+{
+    random_bytes(ret->bytes, sizeof(ret->bytes));
+    uuid_stamp(ret, 4);
+}
+
+void
+uuid_v7(struct uuid *ret, int64_t unix_ms)
+{
+    uint64_t ms = (uint64_t)unix_ms;
+    for (int i = 0; i < 6; i++)
+        ret->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    random_bytes(ret->bytes + 6, sizeof(ret->bytes) - 6);
+    uuid_stamp(ret, 7);
+}
+
+static int
+hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* A hyphen stands before these bytes. */
+static bool
+hyphen_before(size_t byte)
+{
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
+bool
+uuid_parse(const char *s, struct uuid *ret)
+{
+    struct uuid u;
+    bool hyphens = strnlen(s, 9) == 9 && s[8] == '-';
+    for (size_t i = 0; i < sizeof(u.bytes); i++) {
+        if (hyphens && hyphen_before(i) && *s++ != '-')
+            return false;
+        int high = hex_value(s[0]);
+        int low = high < 0 ? -1 : hex_value(s[1]);
+        if (low < 0)
+            return false;
+        u.bytes[i] = (uint8_t)(high << 4 | low);
+        s += 2;
+    }
+    if (*s != '\0')
+        return false;
+    *ret = u;
+    return true;
+}
+
+void
+uuid_format(const struct uuid *u, char out[UUID_TEXT])
+{
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof(u->bytes); i++) {
+        if (hyphen_before(i))
+            *out++ = '-';
+        *out++ = hex[u->bytes[i] >> 4];
+        *out++ = hex[u->bytes[i] & 15];
+    }
+    *out = '\0';
+}
