@@ -50,6 +50,7 @@ struct ctx {
     struct trace trace;
     struct error error;      /* the first failure */
     struct ctx_defer *defers;
+    struct db_lease *tx;     /* the transaction that is open; db/ only */
 };
 
 /* For the caller's storage. `arena` outlives the context. */
@@ -61,11 +62,11 @@ void ctx_fini(struct ctx *ctx);
 /* `fn(arg)` runs in ctx_fini: for what is not memory (leases, counters, descriptors). */
 void ctx_defer(struct ctx *ctx, void (*fn)(void *), void *arg);
 
-/* Makes the work stop at its next suspension, and wakes it if it is suspended now.
- * Thread: the owning reactor. */
+/* Makes the work stop at its next suspension, and wakes it if it is suspended now: that suspension
+ * fails with CANCELLED, recorded as CANCELLED_BY_CALLER. Thread: the owning reactor. */
 void ctx_cancel(struct ctx *ctx);
 
-/* OK, or the failure (cancelled, deadline passed) that long loops must stop for. */
+/* OK, or CANCELLED or DEADLINE_EXCEEDED (recorded in ctx) that long loops must stop for. */
 enum status ctx_check(struct ctx *ctx) WARN_UNUSED;
 
 /* Time left, 0 when none; NSEC_NEVER without a deadline. */
