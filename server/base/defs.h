@@ -14,6 +14,14 @@
 #define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
 #define CACHE_LINE        64
 
+/* A field that several threads read and write. C++ (the tests) sees the plain type, which has the same
+ * layout for the sizes we use, and reads it with __atomic_load_n. */
+#ifdef __cplusplus
+#define ATOMIC(type) type
+#else
+#define ATOMIC(type) _Atomic(type)
+#endif
+
 /* The struct that embeds `member` at `ptr`. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -29,6 +29,7 @@ struct identity {
     int64_t key_id;     /* 0: not by an API key */
     enum role role;
     bool anonymous;     /* acts as LUNA_ANONYMOUS_ACCOUNT */
+    const char *scopes; /* what its key is restricted to, spaces between; NULL: all */
 };
 
 /* W3C trace context, https://www.w3.org/TR/trace-context/ */
