@@ -167,7 +167,8 @@ buf_put_json(struct buf *b, const char *s, size_t n)
         }
         at += len;
     }
-    buf_put(b, s + done, n - done);
+    if (n > done)
+        buf_put(b, s + done, n - done);
     buf_putc(b, '"');
     if (b->overflow && b->len > start) {
         b->len = start;

@@ -1,0 +1,1 @@
+luna_fuzzer(text SOURCES text_fuzz.c LIBS luna_base)
