@@ -2,9 +2,9 @@
  * Serving gRPC: a thin wrapper of gRPC core's C API. What a handler sees is in this header; the
  * server itself is in rpc/server.h.
  *
- * A method is a row of a generated table (see any <service>.rpc.h in the build folder): its types, its
- * kind, its policy from the proto options, its handler. A handler runs on a fiber of one reactor and
- * reads top to bottom: check, domain, convert.
+ * A method is a row of a generated table (see any <service>.rpc.h in the build folder): its types,
+ * its kind, its policy from the proto options, its handler. A handler runs on a fiber of one
+ * reactor and reads top to bottom: check, domain, convert.
  *
  * Ownership: request and response live in the call's arena and die with the call.
  */
@@ -28,12 +28,12 @@ enum rpc_access { RPC_PUBLIC = 1, RPC_DEVICE = 2, RPC_MEMBER = 3, RPC_ADMIN = 4 
 /* luna.v1.MethodPolicy */
 struct rpc_policy {
     enum rpc_access access;
-    int64_t cost;            /* quota units, 0: not metered */
-    bool cost_measured;      /* the handler may charge more with quota */
-    nsec_t deadline;         /* when the caller sets none; 0: the server's default */
+    int64_t cost;       /* quota units, 0: not metered */
+    bool cost_measured; /* the handler may charge more with quota */
+    nsec_t deadline;    /* when the caller sets none; 0: the server's default */
     bool idempotent;
-    bool fail_open;          /* when the limiter's store is away */
-    const char *scope;       /* "kalman.read" */
+    bool fail_open;    /* when the limiter's store is away */
+    const char *scope; /* "kalman.read" */
     int cache_seconds;
 };
 
@@ -63,7 +63,8 @@ struct rpc_method {
     union { /* by kind; the generated thunks give the messages their types */
         enum status (*unary)(struct call *, const ProtobufCMessage *req, ProtobufCMessage *resp);
         enum status (*client_stream)(struct call *, struct stream *in, ProtobufCMessage *resp);
-        enum status (*server_stream)(struct call *, const ProtobufCMessage *req, struct stream *out);
+        enum status (*server_stream)(struct call *, const ProtobufCMessage *req,
+                                     struct stream *out);
         enum status (*bidi)(struct call *, struct stream *s);
     };
 };
@@ -80,11 +81,11 @@ struct rpc_service {
 struct call {
     struct ctx ctx;
     const struct rpc_method *method;
-    nsec_t started;          /* when the call arrived */
-    size_t request_bytes;    /* received so far, messages only */
-    size_t response_bytes;   /* sent so far, messages only */
+    nsec_t started;                  /* when the call arrived */
+    size_t request_bytes;            /* received so far, messages only */
+    size_t response_bytes;           /* sent so far, messages only */
     const ProtobufCMessage *request; /* of unary and server-streaming calls; NULL otherwise */
-    int64_t charged;         /* quota units taken for it so far */
+    int64_t charged;                 /* quota units taken for it so far */
     void *interceptor_data[CALL_MAX_INTERCEPTORS]; /* by place in the chain, for that interceptor */
 };
 
@@ -93,7 +94,8 @@ struct call {
 bool call_metadata(const struct call *call, const char *key, struct str *ret);
 
 /* The n-th pair, for those who forward or log all of it. False: there are fewer. */
-bool call_metadata_at(const struct call *call, size_t n, struct str *ret_key, struct str *ret_value);
+bool call_metadata_at(const struct call *call, size_t n, struct str *ret_key,
+                      struct str *ret_value);
 
 /* "ipv4:127.0.0.1:51234", "unix:". Valid for the call's life. */
 const char *call_peer(struct call *call);
@@ -106,13 +108,17 @@ const char *call_peer_address(struct call *call);
 bool call_set_header(struct call *call, const char *key, const char *value);
 void call_set_trailer(struct call *call, const char *key, const char *value);
 
-/* The next message of a client or bidirectional stream, in the stream's scratch arena: it lives until
- * the next stream_recv or stream_send. END after the last one. Suspends: may.
- * Fails: CANCELLED_BY_CALLER, DEADLINE_PASSED, BAD_REQUEST (not this message), TOO_LARGE. */
+/* The same for "-bin" keys: `value` is sent as it is (base64 on the wire). */
+bool call_set_header_bytes(struct call *call, const char *key, struct str value);
+void call_set_trailer_bytes(struct call *call, const char *key, struct str value);
+
+/* The next message of a client or bidirectional stream, in the stream's scratch arena: it lives
+ * until the next stream_recv or stream_send. END after the last one. Suspends: may. Fails:
+ * CANCELLED_BY_CALLER, DEADLINE_PASSED, BAD_REQUEST (not this message), TOO_LARGE. */
 enum status stream_recv(struct stream *s, ProtobufCMessage **ret) WARN_UNUSED;
 
-/* Sends one message. Suspends: may, while the message before is on its way (so a slow reader slows the
- * sender and nobody else). The message may live in stream_arena. */
+/* Sends one message. Suspends: may, while the message before is on its way (so a slow reader slows
+ * the sender and nobody else). The message may live in stream_arena. */
 enum status stream_send(struct stream *s, const ProtobufCMessage *m) WARN_UNUSED;
 
 /* Sends the headers now, before the first message. */

@@ -1,0 +1,567 @@
+/* The state machine between gRPC core's completions and the fiber of a call; see internal.h. */
+#include <stdlib.h>
+
+#include "base/failpoint.h"
+#include "rpc/internal.h"
+#include "run/fiber.h"
+#include "run/reactor.h"
+
+#define POOL_MAX         256
+#define POST_MAX         64      /* arrivals waiting for one method on one queue */
+#define GENERIC_POSTS    4       /* the same for methods nobody knows */
+#define ENDING_MAX       SEC(60) /* a caller that does not read its status is cut off then */
+#define SCRATCH_BYTES    1008
+#define LATENCY_FIRST_NS 50000
+
+static void on_accepted(struct inbox_msg *m);
+static void on_closed(struct inbox_msg *m);
+static void on_final(struct inbox_msg *m);
+
+/* ---- the pool ------------------------------------------------------------------------------ */
+
+static void
+event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct inbox_msg *))
+{
+    ev->call = c;
+    ev->msg.fn = fn;
+}
+
+static struct rpc_call *
+pool_get(struct shard *sh)
+{
+    struct list *l = list_pop(&sh->pool);
+    if (l) {
+        sh->pooled--;
+        return container_of(l, struct rpc_call, link);
+    }
+    struct rpc_call *c = calloc(1, sizeof(*c));
+    ASSERT(c != NULL);
+    c->shard = sh;
+    list_init(&c->link);
+    arena_init(&c->arena, 0);
+    arena_init(&c->stream.scratch, SCRATCH_BYTES);
+    event_init(&c->main_event, c, on_accepted);
+    event_init(&c->close_event, c, on_closed);
+    event_init(&c->recv_event, c, stream_on_received);
+    event_init(&c->send_event, c, stream_on_sent);
+    sh->calls++;
+    return c;
+}
+
+static void
+call_destroy(struct rpc_call *c)
+{
+    c->shard->calls--;
+    arena_fini(&c->arena);
+    arena_fini(&c->stream.scratch);
+    free(c);
+}
+
+/* Gives back what the call held of core and clears it for the next one. */
+static void
+pool_put(struct rpc_call *c)
+{
+    struct shard *sh = c->shard;
+    list_remove(&c->link);
+    stream_reset(&c->stream);
+    if (c->payload)
+        grpc_byte_buffer_destroy(c->payload);
+    if (c->core)
+        grpc_call_unref(c->core);
+    grpc_metadata_array_destroy(&c->metadata);
+    if (!c->slot)
+        grpc_call_details_destroy(&c->details);
+    c->payload = NULL;
+    c->core = NULL;
+    c->phase = CALL_POOLED;
+    if (sh->pooled >= POOL_MAX || sh->closing) {
+        call_destroy(c);
+        return;
+    }
+    arena_reset(&c->arena);
+    c->headers = (struct metadata_list){0};
+    c->trailers = (struct metadata_list){0};
+    c->peer = c->peer_address = NULL;
+    c->cancelled_flag = 0;
+    c->close_started = c->headers_sent = c->has_response = c->shut_down = false;
+    list_push_front(&sh->pool, &c->link);
+    sh->pooled++;
+}
+
+void
+call_pool_free(struct shard *sh)
+{
+    for (struct list *l; (l = list_pop(&sh->pool)) != NULL;)
+        call_destroy(container_of(l, struct rpc_call, link));
+    sh->pooled = 0;
+}
+
+/* ---- posting ------------------------------------------------------------------------------- */
+
+/* Unary and server-streaming calls arrive together with their one message. */
+static bool
+takes_payload(const struct rpc_method *m)
+{
+    return m->kind == RPC_UNARY || m->kind == RPC_SERVER_STREAM;
+}
+
+static bool
+call_post(struct shard *sh, struct shard_method *slot)
+{
+    struct rpc_call *c = pool_get(sh);
+    c->slot = slot;
+    c->phase = CALL_POSTED;
+    c->pending = 1;
+    c->main_event.msg.fn = on_accepted;
+    grpc_metadata_array_init(&c->metadata);
+    grpc_call_error err;
+    if (slot) {
+        err = grpc_server_request_registered_call(
+            sh->server->core, slot->registered, &c->core, &c->core_deadline, &c->metadata,
+            takes_payload(slot->method) ? &c->payload : NULL, sh->cq, sh->cq, &c->main_event);
+    } else {
+        grpc_call_details_init(&c->details);
+        err = grpc_server_request_call(sh->server->core, &c->core, &c->details, &c->metadata,
+                                       sh->cq, sh->cq, &c->main_event);
+    }
+    if (err != GRPC_CALL_OK) {
+        sh->closing = true;
+        c->pending = 0;
+        pool_put(c);
+        return false;
+    }
+    return true;
+}
+
+static void
+call_post_method(struct shard *sh, struct shard_method *slot)
+{
+    while (!sh->closing && slot->posted < slot->target && call_post(sh, slot))
+        slot->posted++;
+}
+
+void
+call_post_generic(struct shard *sh)
+{
+    while (!sh->closing && sh->generic_posted < GENERIC_POSTS && call_post(sh, NULL))
+        sh->generic_posted++;
+}
+
+void
+call_post_all(struct shard *sh)
+{
+    for (size_t i = 0; i < sh->server->method_count; i++)
+        call_post_method(sh, &sh->methods[i]);
+    call_post_generic(sh);
+}
+
+/* Each completion costs core a scan of all that is posted on the queue, so few are posted and a
+ * method that runs out of them gets more, until the janitor sees that they lie idle. */
+static void
+slot_taken(struct shard_method *slot)
+{
+    slot->posted--;
+    if (slot->posted < slot->low_water)
+        slot->low_water = slot->posted;
+    if (slot->posted == 0 && slot->target < POST_MAX)
+        slot->target *= 2;
+}
+
+static void
+slot_settle(struct shard_method *slot)
+{
+    int idle = slot->low_water;
+    if (idle > slot->target / 2 && slot->target > 1)
+        slot->target /= 2;
+    slot->low_water = slot->posted;
+}
+
+void
+call_janitor(struct shard *sh)
+{
+    for (size_t i = 0; i < sh->server->method_count; i++)
+        slot_settle(&sh->methods[i]);
+    nsec_t now = reactor_now(sh->reactor);
+    list_foreach (l, &sh->ending) {
+        struct rpc_call *c = container_of(l, struct rpc_call, link);
+        if (now - c->ending_since < ENDING_MAX)
+            break;
+        grpc_call_cancel(c->core, NULL);
+    }
+}
+
+/* ---- batches ------------------------------------------------------------------------------- */
+
+/* Core refuses a batch only when it is malformed. Then the call is cancelled and the completion is
+ * delivered all the same, so that there is one path out. */
+void
+call_batch(struct rpc_call *c, struct rpc_event *ev, const grpc_op *ops, size_t n)
+{
+    c->pending++;
+    if (grpc_call_start_batch(c->core, ops, n, ev, NULL) == GRPC_CALL_OK)
+        return;
+    grpc_call_cancel(c->core, NULL);
+    ev->ok = false;
+    inbox_send(c->shard->reactor, &ev->msg);
+}
+
+static grpc_op
+op_close(struct rpc_call *c)
+{
+    c->close_started = true;
+    grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+    op.data.recv_close_on_server.cancelled = &c->cancelled_flag;
+    return op;
+}
+
+void
+call_start_close(struct rpc_call *c)
+{
+    grpc_op op = op_close(c);
+    call_batch(c, &c->close_event, &op, 1);
+}
+
+grpc_op
+call_op_headers(struct rpc_call *c)
+{
+    c->headers_sent = true;
+    grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+    op.data.send_initial_metadata.count = c->headers.count;
+    op.data.send_initial_metadata.metadata = c->headers.items;
+    return op;
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+void
+call_maybe_release(struct rpc_call *c)
+{
+    if (c->pending > 0 || c->phase != CALL_ENDING)
+        return;
+    BUMP(&c->shard->stats.alive, -1);
+    pool_put(c);
+}
+
+static grpc_op
+op_status(struct rpc_call *c, grpc_slice *message)
+{
+    const struct error *e = &c->pub.ctx.error;
+    grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    if (e->status != OK) {
+        struct str details = status_details_encode(&c->arena, e, e->status);
+        struct str text = status_message_clip(&c->arena, e->message);
+        metadata_add(&c->arena, &c->trailers, STR("grpc-status-details-bin"), details);
+        *message = grpc_slice_from_static_buffer(text.p, text.n);
+        op.data.send_status_from_server.status_details = message;
+    }
+    op.data.send_status_from_server.status = (grpc_status_code)e->status;
+    op.data.send_status_from_server.trailing_metadata_count = c->trailers.count;
+    op.data.send_status_from_server.trailing_metadata = c->trailers.items;
+    return op;
+}
+
+void
+call_send_final(struct rpc_call *c)
+{
+    grpc_op ops[4];
+    size_t n = 0;
+    grpc_slice message;
+    c->phase = CALL_ENDING;
+    if (!c->headers_sent)
+        ops[n++] = call_op_headers(c);
+    if (c->has_response) {
+        grpc_byte_buffer *out = c->shard->out;
+        grpc_slice_buffer_add(&out->data.raw.slice_buffer, c->response);
+        c->has_response = false;
+        ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+        ops[n++].data.send_message.send_message = out;
+    }
+    ops[n++] = op_status(c, &message);
+    if (!c->close_started)
+        ops[n++] = op_close(c);
+    c->main_event.msg.fn = on_final;
+    call_batch(c, &c->main_event, ops, n);
+}
+
+static void
+count_end(struct rpc_call *c, enum status st)
+{
+    struct rpc_counters *n = &c->slot->counters;
+    nsec_t took = clock_now() - c->pub.started;
+    uint64_t q = took > 0 ? (uint64_t)(took - 1) / LATENCY_FIRST_NS : 0;
+    int bucket = q ? 64 - __builtin_clzll(q) : 0;
+    if (bucket >= RPC_LATENCY_BUCKETS)
+        bucket = RPC_LATENCY_BUCKETS - 1;
+    BUMP(&n->finished[st], 1);
+    BUMP(&n->latency[bucket], 1);
+    BUMP(&n->latency_sum_ns, took > 0 ? (uint64_t)took : 0);
+    BUMP(&n->in_flight, -1);
+}
+
+/* The handler has ended (or never ran): the status is in ctx.error. */
+static void
+call_end(struct rpc_call *c)
+{
+    enum status st = c->pub.ctx.error.status;
+    struct shard *sh = c->shard;
+    if (c->slot)
+        count_end(c, st);
+    list_remove(&c->link);
+    list_push(&sh->ending, &c->link);
+    c->ending_since = reactor_now(sh->reactor);
+    if (!c->stream.sending) {
+        call_send_final(c);
+        return;
+    }
+    /* The last message is with core: it goes out first, unless nobody may wait for it. */
+    if (st != CANCELLED && st != DEADLINE_EXCEEDED && !c->shut_down) {
+        c->phase = CALL_FLUSHING;
+        return;
+    }
+    c->phase = CALL_ENDING;
+    if (!c->close_started)
+        call_start_close(c);
+    grpc_call_cancel_with_status(c->core, (grpc_status_code)st, c->pub.ctx.error.message, NULL);
+}
+
+/* ---- the handler --------------------------------------------------------------------------- */
+
+/* Whatever the handler returned, ctx.error says it from here on. */
+static void
+settle_status(struct ctx *ctx, enum status st)
+{
+    if (st == OK) {
+        fail_clear(ctx);
+        return;
+    }
+    if (ctx->error.status != OK)
+        return;
+    if (st < OK || st > UNAUTHENTICATED) {
+        (void)fail_plain(ctx, INTERNAL_ERROR);
+        return;
+    }
+    ctx->error.status = st;
+    ctx->error.message = status_name(st);
+}
+
+static enum decode
+read_request(struct rpc_call *c)
+{
+    const struct config *cfg = c->shard->server->config;
+    if (!c->payload)
+        return DECODE_NONE;
+    ProtobufCMessage *m = NULL;
+    enum decode how =
+        message_unpack(c->pub.method->request, c->payload, c->slot->deep, (size_t)cfg->max_message,
+                       c->shard->server->decode_budget, &c->arena, &m);
+    c->pub.request_bytes += message_bytes(c->payload);
+    BUMP(&c->slot->counters.received_messages, 1);
+    BUMP(&c->slot->counters.received_bytes, message_bytes(c->payload));
+    grpc_byte_buffer_destroy(c->payload);
+    c->payload = NULL;
+    c->pub.request = m;
+    return how;
+}
+
+static enum status
+answer(struct rpc_call *c, enum status st, const ProtobufCMessage *resp)
+{
+    if (st != OK)
+        return st;
+    size_t bytes;
+    c->response = message_pack(resp, &bytes);
+    c->has_response = true;
+    c->pub.response_bytes += bytes;
+    BUMP(&c->slot->counters.sent_messages, 1);
+    BUMP(&c->slot->counters.sent_bytes, bytes);
+    return OK;
+}
+
+static enum status
+run_handler(struct rpc_call *c)
+{
+    struct call *call = &c->pub;
+    const struct rpc_method *m = call->method;
+    ProtobufCMessage *resp;
+    switch (m->kind) {
+    case RPC_UNARY:
+        resp = rpc_message_new(&c->arena, m->response);
+        return answer(c, m->unary(call, call->request, resp), resp);
+    case RPC_CLIENT_STREAM:
+        resp = rpc_message_new(&c->arena, m->response);
+        return answer(c, m->client_stream(call, &c->stream, resp), resp);
+    case RPC_SERVER_STREAM:
+        return m->server_stream(call, call->request, &c->stream);
+    case RPC_BIDI:
+        return m->bidi(call, &c->stream);
+    }
+    return fail_plain(&call->ctx, INTERNAL_ERROR);
+}
+
+/* Interceptors see a request that could not be read as well: it is refused after they agreed. */
+static void
+serve(struct rpc_call *c)
+{
+    const struct rpc_options *opt = &c->shard->server->opt;
+    struct call *call = &c->pub;
+    struct str traceparent;
+    if (call_metadata(call, "traceparent", &traceparent))
+        (void)trace_parse(traceparent, &call->ctx.trace);
+    enum decode how = takes_payload(call->method) ? read_request(c) : DECODE_OK;
+    enum status st = ctx_check(&call->ctx);
+    size_t begun = 0;
+    while (st == OK && begun < opt->interceptor_count) {
+        const struct interceptor *in = opt->interceptors[begun];
+        if (in->begin)
+            st = in->begin(call, begun);
+        begun++;
+    }
+    if (st == OK)
+        st = how == DECODE_OK ? run_handler(c) : message_fail(&call->ctx, how);
+    settle_status(&call->ctx, st);
+    while (begun-- > 0) {
+        if (opt->interceptors[begun]->end)
+            opt->interceptors[begun]->end(call, begun, call->ctx.error.status);
+    }
+}
+
+static void
+call_main(void *arg)
+{
+    struct rpc_call *c = arg;
+    c->pub.ctx.fiber = fiber_self();
+    serve(c);
+    ctx_fini(&c->pub.ctx);
+    call_end(c);
+}
+
+/* ---- arrival ------------------------------------------------------------------------------- */
+
+static nsec_t
+core_deadline(gpr_timespec t)
+{
+    nsec_t ns;
+    t = gpr_convert_clock_type(t, GPR_CLOCK_MONOTONIC);
+    if (gpr_time_cmp(t, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0 ||
+        __builtin_mul_overflow(t.tv_sec, SEC(1), &ns) ||
+        __builtin_add_overflow(ns, (nsec_t)t.tv_nsec, &ns))
+        return NSEC_NEVER;
+    return ns;
+}
+
+static nsec_t
+deadline_of(const struct rpc_call *c)
+{
+    const struct rpc_method *m = c->pub.method;
+    nsec_t asked = core_deadline(c->core_deadline);
+    if (asked != NSEC_NEVER)
+        return asked;
+    nsec_t d = m->policy.deadline;
+    if (d == 0 && m->kind == RPC_UNARY)
+        d = c->shard->server->default_deadline;
+    return d > 0 ? c->pub.started + d : NSEC_NEVER;
+}
+
+static void
+pub_reset(struct rpc_call *c)
+{
+    struct call *call = &c->pub;
+    struct shard *sh = c->shard;
+    ctx_init(&call->ctx, &c->arena, sh->reactor);
+    call->method = c->slot ? c->slot->method : NULL;
+    call->started = reactor_now(sh->reactor);
+    call->request_bytes = call->response_bytes = 0;
+    call->request = NULL;
+    call->charged = 0;
+    for (size_t i = 0; i < sh->server->opt.interceptor_count; i++)
+        call->interceptor_data[i] = NULL;
+}
+
+static void
+refuse(struct rpc_call *c, enum status st)
+{
+    settle_status(&c->pub.ctx, st);
+    ctx_fini(&c->pub.ctx);
+    call_end(c);
+}
+
+static void
+call_begin(struct rpc_call *c)
+{
+    struct shard *sh = c->shard;
+    c->phase = CALL_RUNNING;
+    list_push(&sh->running, &c->link);
+    BUMP(&sh->stats.alive, 1);
+    pub_reset(c);
+    stream_bind(&c->stream, c);
+    struct ctx *ctx = &c->pub.ctx;
+    if (!c->slot) {
+        BUMP(&sh->stats.unknown, 1);
+        refuse(c, fail_plain(ctx, METHOD_NOT_FOUND));
+        return;
+    }
+    BUMP(&c->slot->counters.in_flight, 1);
+    ctx->deadline = deadline_of(c);
+    if (FAILPOINT(rpc_accept) || !fiber_run(sh->reactor, call_main, c)) {
+        BUMP(&sh->stats.refused, 1);
+        refuse(c, fail_plain(ctx, OVERLOADED));
+        return;
+    }
+    /* Only a call that waits for something can be told that its caller has left. */
+    if (c->phase == CALL_RUNNING)
+        call_start_close(c);
+}
+
+static void
+on_accepted(struct inbox_msg *m)
+{
+    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
+    struct rpc_call *c = ev->call;
+    struct shard *sh = c->shard;
+    c->pending--;
+    if (c->slot)
+        slot_taken(c->slot);
+    else
+        sh->generic_posted--;
+    if (!ev->ok) {
+        sh->closing = true;
+        pool_put(c);
+        return;
+    }
+    if (c->slot)
+        call_post_method(sh, c->slot);
+    else
+        call_post_generic(sh);
+    call_begin(c);
+}
+
+static void
+on_closed(struct inbox_msg *m)
+{
+    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
+    struct rpc_call *c = ev->call;
+    c->pending--;
+    if (c->phase == CALL_RUNNING && c->cancelled_flag)
+        ctx_cancel(&c->pub.ctx);
+    call_maybe_release(c);
+}
+
+static void
+on_final(struct inbox_msg *m)
+{
+    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
+    ev->call->pending--;
+    call_maybe_release(ev->call);
+}
+
+/* The drain's time is over: what runs is told so, and its caller gets SHUTTING_DOWN. */
+void
+call_cut_all(struct shard *sh)
+{
+    list_foreach_safe (l, next, &sh->running) {
+        struct rpc_call *c = container_of(l, struct rpc_call, link);
+        c->shut_down = true;
+        (void)fail_plain(&c->pub.ctx, SHUTTING_DOWN);
+        ctx_cancel(&c->pub.ctx);
+    }
+}

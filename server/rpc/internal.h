@@ -1,0 +1,250 @@
+/*
+ * What the files of rpc/ share: the call behind struct call, the shard each reactor has of a
+ * server.
+ *
+ * A call's life (call.c):
+ *
+ *   POSTED   given to gRPC core to be filled with an arriving call
+ *   RUNNING  its fiber is in the interceptors or the handler
+ *   FLUSHING the handler has ended, its last stream message is on its way
+ *   ENDING   the status is on its way
+ *   POOLED   free, in its shard's pool
+ *
+ * Each batch given to core has an event in the call; `pending` counts those whose completion has
+ * not come back. A call leaves ENDING for the pool when `pending` is 0: no completion can find it
+ * freed.
+ */
+#ifndef LUNA_RPC_INTERNAL_H
+#define LUNA_RPC_INTERNAL_H
+
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
+#include <grpc/slice.h>
+#include <pthread.h>
+
+#include "base/list.h"
+#include "rpc/rpc.h"
+#include "rpc/server.h"
+#include "run/inbox.h"
+#include "run/timer.h"
+
+/* Counters have one writer, so no locked instruction is needed. */
+#define BUMP(counter, n)                                                                          \
+    atomic_store_explicit((counter), atomic_load_explicit((counter), memory_order_relaxed) + (n), \
+                          memory_order_relaxed)
+
+struct rpc_call;
+struct shard;
+struct acceptor;
+struct descriptor_index;
+
+/* A completion on its way from the poller to the reactor. */
+struct rpc_event {
+    struct inbox_msg msg; /* msg.fn runs on the reactor */
+    struct rpc_call *call;
+    bool ok; /* what core said of the batch */
+};
+
+enum call_phase { CALL_POOLED, CALL_POSTED, CALL_RUNNING, CALL_FLUSHING, CALL_ENDING };
+
+/* Metadata to send; grows in the call's arena. */
+struct metadata_list {
+    grpc_metadata *items;
+    size_t count;
+    size_t capacity;
+};
+
+struct stream {
+    struct rpc_call *call;
+    struct arena scratch;
+    struct fiber *receiver; /* parked until the read ends */
+    struct fiber *sender;   /* parked until the write ends */
+    grpc_byte_buffer *incoming;
+    bool receiving;   /* a read is with core */
+    bool received;    /* ... and has ended; `incoming` NULL: no more messages */
+    bool half_closed; /* the caller will send no more */
+    bool sending;     /* a write is with core */
+    bool broken;      /* a write failed: the caller is gone */
+};
+
+struct rpc_call {
+    struct call pub; /* first: what handlers see */
+    enum call_phase phase;
+    int pending;
+    struct shard *shard;
+    struct shard_method *slot; /* NULL: an unknown method */
+    struct list link;          /* shard->running or shard->ending */
+    nsec_t ending_since;
+    struct arena arena;
+
+    grpc_call *core;
+    grpc_byte_buffer *payload;
+    gpr_timespec core_deadline;
+    grpc_metadata_array metadata;
+    grpc_call_details details; /* of unknown methods */
+    const char *peer;
+    const char *peer_address;
+
+    struct rpc_event main_event; /* its arrival, then its end */
+    struct rpc_event close_event;
+    struct rpc_event recv_event;
+    struct rpc_event send_event;
+
+    struct metadata_list headers;
+    struct metadata_list trailers;
+    grpc_slice response;
+    int cancelled_flag; /* RECV_CLOSE_ON_SERVER's answer */
+    bool close_started;
+    bool headers_sent;
+    bool has_response;
+    bool shut_down; /* cancelled by us at the end of a drain */
+    struct stream stream;
+};
+
+/* What a shard has for each method. Written by its reactor only; `counters` are read by others. */
+struct shard_method {
+    const struct rpc_method *method;
+    void *registered; /* core's handle */
+    int posted;       /* arrivals waiting with core */
+    int target;       /* how many there should be */
+    int low_water;    /* least `posted` since the janitor came by */
+    bool deep;        /* its request type contains itself */
+    struct rpc_counters counters;
+} __attribute__((aligned(CACHE_LINE)));
+
+struct shard_stats {
+    atomic_uint_fast64_t refused;
+    atomic_uint_fast64_t unknown;
+    atomic_int_fast64_t alive;
+};
+
+/* A server's part on one reactor. */
+struct shard {
+    struct rpc_server *server;
+    struct reactor *reactor;
+    size_t index;
+    grpc_completion_queue *cq;
+    pthread_t poller;
+
+    struct shard_method *methods;
+    int generic_posted;
+    bool closing;        /* core takes no more posts */
+    struct list running; /* calls whose handler has not ended */
+    struct list ending;  /* calls in FLUSHING or ENDING, longest first */
+    struct list pool;
+    size_t pooled;
+    size_t calls;          /* made and not freed: pooled, posted and alive */
+    grpc_byte_buffer *out; /* emptied by each send, so that none is allocated */
+    struct timer janitor;
+    struct shard_stats stats;
+
+    struct inbox_msg start_msg;
+    struct inbox_msg cut_msg;
+    struct inbox_msg quiet_msg;
+};
+
+struct rpc_server {
+    struct rpc_options opt;
+    const struct config *config;
+    grpc_server *core;
+    const struct rpc_service **services;
+    size_t service_count;
+    size_t method_count;
+    void **registered; /* core's handles, by method */
+    const struct rpc_method **methods;
+    struct shard *shards;
+    size_t shard_count;
+    struct acceptor *acceptor;
+    struct health *health;
+    struct descriptor_index *descriptors;
+    nsec_t default_deadline;
+    size_t decode_budget; /* bytes that unpacking one message may take */
+    atomic_bool draining;
+    bool started;
+    bool drained;
+    bool stopped;
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    bool core_down; /* the shutdown tag has arrived */
+    size_t quiet;   /* shards that have stopped their timers */
+    struct rpc_event down_event;
+};
+
+/* server.c */
+struct rpc_server *call_server(const struct call *call);
+static inline struct rpc_call *
+call_private(const struct call *call)
+{
+    return (struct rpc_call *)(uintptr_t)call;
+}
+
+/* call.c */
+void call_post_all(struct shard *sh);
+void call_post_generic(struct shard *sh);
+void call_pool_free(struct shard *sh);
+void call_start_close(struct rpc_call *c);
+void call_janitor(struct shard *sh);
+void call_cut_all(struct shard *sh);
+void call_batch(struct rpc_call *c, struct rpc_event *ev, const grpc_op *ops, size_t n);
+void call_maybe_release(struct rpc_call *c);
+void call_send_final(struct rpc_call *c);
+grpc_op call_op_headers(struct rpc_call *c);
+
+/* stream.c */
+void stream_reset(struct stream *s);
+void stream_bind(struct stream *s, struct rpc_call *c);
+void stream_on_received(struct inbox_msg *m);
+void stream_on_sent(struct inbox_msg *m);
+
+/* message.c */
+enum decode {
+    DECODE_OK,
+    DECODE_NONE, /* no message came */
+    DECODE_MALFORMED,
+    DECODE_TOO_LARGE,
+    DECODE_TOO_DEEP,
+    DECODE_NOT_UTF8,
+};
+enum decode message_unpack(const ProtobufCMessageDescriptor *d, const grpc_byte_buffer *bb,
+                           bool deep, size_t max_bytes, size_t budget, struct arena *a,
+                           ProtobufCMessage **ret);
+size_t message_bytes(const grpc_byte_buffer *bb);
+grpc_slice message_pack(const ProtobufCMessage *m, size_t *ret_bytes);
+bool message_is_recursive(const ProtobufCMessageDescriptor *d);
+enum status message_fail(struct ctx *ctx, enum decode why);
+
+/* inflate.c: gzip or zlib into one block of the arena, at most `max` bytes. */
+enum decode message_inflate(const grpc_byte_buffer *bb, size_t max, struct arena *a,
+                            struct str *ret);
+
+/* metadata.c */
+void metadata_add(struct arena *a, struct metadata_list *l, struct str key, struct str value);
+
+/* status_details.c */
+#define STATUS_DETAILS_MAX 4096
+struct str status_details_encode(struct arena *a, const struct error *e, enum status st);
+struct str status_message_clip(struct arena *a, const char *message);
+char *str_clean(struct arena *a, const char *s); /* what is not UTF-8 becomes ? */
+
+/* trace.c */
+bool trace_parse(struct str traceparent, struct trace *ret);
+
+/* method.c */
+bool method_check_all(const struct rpc_service *const *services, size_t count,
+                      const struct descriptor_index *index, char *err, size_t err_size);
+
+/* health.c, reflection.c */
+extern const struct rpc_service health_service;
+extern const struct rpc_service reflection_v1_service;
+extern const struct rpc_service reflection_v1alpha_service;
+struct health *health_new(struct reactor *const *reactors, size_t count);
+void health_open(struct health *h, bool open); /* whether reactors run and may be told */
+void health_drain(struct health *h);
+void health_free(struct health *h);
+
+/* core.c */
+bool server_open_core(struct rpc_server *s, char *err, size_t err_size);
+void server_send_goaways(struct rpc_server *s);
+
+#endif
