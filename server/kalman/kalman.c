@@ -100,8 +100,7 @@ look(struct work *w)
     }
     if (w->facts.infinite)
         return INFINITE_VALUE;
-    size_t unknown =
-        (size_t)!req->observation_variance.given + (size_t)!req->level_variance.given;
+    size_t unknown = (size_t)!req->observation_variance.given + (size_t)!req->level_variance.given;
     w->values_needed = unknown ? unknown + 1 : 0;
     if (w->facts.values < w->values_needed)
         return TOO_FEW_VALUES;

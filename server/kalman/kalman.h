@@ -49,8 +49,8 @@ enum status kalman_check_account(struct ctx *ctx, int64_t account_id) WARN_UNUSE
 
 /*
  * Filters a series with the local level model. Suspends: may (long series run in the compute pool).
- * Fails: BAD_FIELD (fields are named as in luna.v1.FilterRequest), NO_RESULT (the answer does not fit
- * a double, or nothing is known), OVERLOADED, CANCELLED_BY_CALLER, DEADLINE_PASSED.
+ * Fails: BAD_FIELD (fields are named as in luna.v1.FilterRequest), NO_RESULT (the answer does not
+ * fit a double, or nothing is known), OVERLOADED, CANCELLED_BY_CALLER, DEADLINE_PASSED.
  */
 enum status kalman_filter(struct ctx *ctx, const struct kalman_filter_request *req,
                           struct kalman_filter_result *ret) WARN_UNUSED;

@@ -355,9 +355,9 @@ local_level_fit(const double *y, size_t n, const struct local_level_facts *facts
     struct local_level_variances v = {need_h ? 0 : known->observation_variance,
                                       need_q ? 0 : known->level_variance, 0};
     *ret = v;
-    double range = facts->max / 2 - facts->min / 2;
-    if ((!need_h && !need_q) || range == 0 || facts->values < 2)
+    if ((!need_h && !need_q) || facts->max == facts->min || facts->values < 2)
         return true;
+    double range = fmin(facts->max - facts->min, __DBL_MAX__);
 
     int e = even_exponent(range);
     struct problem pr = {.y = y, .n = n, .scale = ldexp(1, -e), .stop = stop};
@@ -372,7 +372,7 @@ local_level_fit(const double *y, size_t n, const struct local_level_facts *facts
         pr.unknown = BOTH;
         pt = evaluate(&pr, need_q ? INFINITY : -INFINITY);
     } else {
-        pt = search(&pr, 2 * range * pr.scale);
+        pt = search(&pr, range * pr.scale);
     }
     if (pr.stopped)
         return false;

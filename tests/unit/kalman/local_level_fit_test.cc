@@ -117,8 +117,12 @@ TEST(LocalLevelFit, Boundaries)
 
 TEST(LocalLevelFit, FewValues)
 {
-    for (const std::vector<double> &y : std::vector<std::vector<double>>{
-             {1, 2, 3}, {1, 2, 1}, {1, 1, 2}, {0, 0, 1e-300}, {1e308, -1e308, 1e308}}) {
+    for (const std::vector<double> &y : std::vector<std::vector<double>>{{1, 2, 3},
+                                                                         {1, 2, 1},
+                                                                         {1, 1, 2},
+                                                                         {0, 0, 1e-300},
+                                                                         {0, 0, 5e-324},
+                                                                         {1e308, -1e308, 1e308}}) {
         local_level_variances v = fit(y);
         EXPECT_GT(v.h + v.q, 0);
         EXPECT_TRUE(std::isfinite(v.h) && std::isfinite(v.q));
