@@ -127,7 +127,8 @@ struct luna_reply {
 };
 
 struct luna_reply *reply_new(void);
-/* Takes over status, details and metadata; what a try before left is forgotten. */
+/* Copies status, details and metadata, while the call is alive; what a try before left is
+ * forgotten. */
 void reply_set(struct luna_reply *r, const struct answer *a);
 /* Makes it a failure that the library found itself. */
 void reply_fail(struct luna_reply *r, enum luna_code code, const char *fmt, ...) PRINTF(3, 4);

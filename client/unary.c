@@ -22,13 +22,15 @@ static void
 run_batch(const struct unary *u, grpc_completion_queue *cq, grpc_call *call, struct answer *a)
 {
     bool wait = u->options && u->options->wait_for_ready;
+    /* Sending empties the buffer; another try needs the bytes again. The copy shares them. */
+    grpc_byte_buffer *request = grpc_byte_buffer_copy(u->request);
     const grpc_op ops[] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA,
          .flags = wait ? GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                              GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET
                        : 0,
          .data.send_initial_metadata = {.count = u->metadata.count, .metadata = u->metadata.pairs}},
-        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = u->request},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = request},
         {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
         {.op = GRPC_OP_RECV_INITIAL_METADATA,
          .data.recv_initial_metadata.recv_initial_metadata = &a->headers},
@@ -40,6 +42,7 @@ run_batch(const struct unary *u, grpc_completion_queue *cq, grpc_call *call, str
     };
     call_start(call, ops, ARRAY_LEN(ops), a);
     queue_pluck(cq, a); /* fails never: the status says how the call went */
+    grpc_byte_buffer_destroy(request);
 }
 
 /* One try; its end is in the reply, its message in `a`. */
@@ -50,9 +53,9 @@ try_once(const struct unary *u, struct answer *a)
     grpc_completion_queue *cq = channel_take_queue(u->channel);
     grpc_call *call = call_new(u->channel, u->options, cq, u->method->path, u->deadline, &link);
     run_batch(u, cq, call, a);
+    reply_set(u->reply, a); /* now: the metadata belongs to the call */
     call_free(call, &link);
     channel_give_queue(u->channel, cq);
-    reply_set(u->reply, a);
     if (u->reply->code == LUNA_OK && !a->message)
         reply_fail(u->reply, LUNA_INTERNAL, "%s: the server sent no response", u->method->path);
 }
