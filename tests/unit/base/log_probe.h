@@ -1,6 +1,6 @@
 /* Writes the log lines that log_test.cc reads back: the macros of base/log.h are not C++. */
-#ifndef TESTS_UNIT_BASE_LOG_PROBE_H
-#define TESTS_UNIT_BASE_LOG_PROBE_H
+#ifndef LUNA_TESTS_UNIT_BASE_LOG_PROBE_H
+#define LUNA_TESTS_UNIT_BASE_LOG_PROBE_H
 
 #include <stddef.h>
 #include <stdint.h>
