@@ -19,7 +19,6 @@ function(luna_sql target file)
   add_custom_command(
     OUTPUT ${out}/${name}.h ${out}/${name}.c
     COMMAND ${Python3_EXECUTABLE} ${LUNA_EMBED_SQL} statements ${source} ${out} ${folder}/${name}.h
-    COMMAND ${CMAKE_COMMAND} -E touch_nocreate ${out}/${name}.c
     DEPENDS ${source} ${LUNA_EMBED_SQL}
     VERBATIM)
   target_sources(${target} PRIVATE ${out}/${name}.c ${out}/${name}.h)
@@ -32,7 +31,6 @@ function(luna_migrations target folder)
   add_custom_command(
     OUTPUT ${out}
     COMMAND ${Python3_EXECUTABLE} ${LUNA_EMBED_SQL} migrations ${folder} ${out}
-    COMMAND ${CMAKE_COMMAND} -E touch_nocreate ${out}
     DEPENDS ${files} ${LUNA_EMBED_SQL}
     VERBATIM)
   target_sources(${target} PRIVATE ${out})

@@ -211,14 +211,7 @@ def emit_source(set_name, include, source, statements):
     return "\n".join(out)
 
 
-def write_if_changed(path, text):
-    """Leaves the time stamp alone when nothing changed: nothing is compiled again."""
-    try:
-        with open(path, encoding="utf-8") as f:
-            if f.read() == text:
-                return
-    except FileNotFoundError:
-        pass
+def write(path, text):
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
 
@@ -229,10 +222,10 @@ def embed_statements(path, folder, include):
     guard = "LUNA_SQL_" + re.sub(r"[^A-Z0-9]", "_", include.upper())
     statements = parse(path)
     os.makedirs(folder, exist_ok=True)
-    write_if_changed(os.path.join(folder, source + ".h"),
-                     emit_header(set_name, guard, source, statements))
-    write_if_changed(os.path.join(folder, source + ".c"),
-                     emit_source(set_name, include, source, statements))
+    write(os.path.join(folder, source + ".h"),
+          emit_header(set_name, guard, source, statements))
+    write(os.path.join(folder, source + ".c"),
+          emit_source(set_name, include, source, statements))
 
 
 def embed_migrations(folder, out_path):
@@ -252,7 +245,7 @@ def embed_migrations(folder, out_path):
                 "    .up = %s," % c_string(texts[0]), "    .down = %s," % c_string(texts[1]),
                 '    .checksum = "%s",' % checksum, "    },"]
     out += ["};", "", "const size_t db_migration_count = %d;" % len(ups), ""]
-    write_if_changed(out_path, "\n".join(out))
+    write(out_path, "\n".join(out))
 
 
 def main(args):
