@@ -1,0 +1,10 @@
+# The message types come from tests/unit/gateway/all_types.proto.
+pkg_check_modules(PROTOBUF REQUIRED IMPORTED_TARGET protobuf)
+luna_fuzzer(json SOURCES json_fuzz.cc LIBS luna_gateway PkgConfig::PROTOBUF)
+foreach(target json json_replay)
+  if(TARGET ${target})
+    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_compile_definitions(${target} PRIVATE ALL_TYPES="${GEN_DIR}/gateway/all_types.bin")
+    add_dependencies(${target} gateway_all_types)
+  endif()
+endforeach()
