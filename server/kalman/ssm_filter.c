@@ -1,0 +1,588 @@
+#include <math.h>
+#include <string.h>
+
+#include "kalman/ssm.h"
+#include "kalman/ssm_sums.h"
+
+/* What is left of a variance after an update is rounding when it is less than this part of it. */
+#define NOTHING_LEFT (8 * __DBL_EPSILON__)
+/* Finf below this part of its scale is rounding: the number says nothing about the diffuse part. */
+#define DIFFUSE_TOLERANCE 1e-10
+#define STEADY_TOLERANCE  1e-13
+#define STOP_PERIOD       256
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+struct entry {
+    uint32_t row, col;
+    double x;
+};
+
+/* The running filter. `m` comes separately into the inner functions: see run_steps. */
+struct filter {
+    const struct ssm *s;
+    struct ssm_filtered *out;
+    unsigned keep;
+    struct arena *arena;
+    double *a, *p, *p_inf, *a_next;
+    double *work, *turned; /* m x m each */
+    double *mv, *mv_inf;   /* p x m: of this time */
+    double *f, *f_inf;     /* p */
+    double *inverse;       /* p: 1 / F while steady */
+    double *rqr;           /* m x m */
+    struct entry *t;       /* the entries of T that are not zero, by rows */
+    size_t t_count;
+    struct entry *z; /* those of Z, by rows; row i from z_from[i] */
+    size_t *z_from;
+    double *inf_scale; /* m: the largest the diagonal of Pinf has been */
+    size_t rank;       /* of Pinf */
+    size_t inf_room;   /* diffuse steps that the kept arrays hold */
+    bool diffuse, constant, steady, complete;
+    double *before; /* m x m: predicted variance of the step before */
+    double change[3];
+    size_t changes;
+    struct ssm_log_sum log_f, log_f_inf;
+    struct ssm_sum squares;
+};
+
+static size_t
+gather(const double *x, size_t rows, size_t cols, struct entry *to, size_t *from)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rows; i++) {
+        if (from)
+            from[i] = count;
+        for (size_t j = 0; j < cols; j++) {
+            if (x[i * cols + j] != 0)
+                to[count++] = (struct entry){(uint32_t)i, (uint32_t)j, x[i * cols + j]};
+        }
+    }
+    if (from)
+        from[rows] = count;
+    return count;
+}
+
+/* R Q R' */
+static void
+make_rqr(struct filter *f, size_t t)
+{
+    const struct ssm *s = f->s;
+    const double *r = ssm_at(s->rr, t), *q = ssm_at(s->q, t);
+    double *rq = f->work;
+    size_t m = s->m, k = s->r;
+    memset(f->rqr, 0, m * m * sizeof(double));
+    for (size_t i = 0; i < m; i++) {
+        for (size_t b = 0; b < k; b++) {
+            double x = 0;
+            for (size_t a = 0; a < k; a++)
+                x += r[i * k + a] * q[a * k + b];
+            rq[b] = x;
+        }
+        for (size_t j = 0; j <= i; j++) {
+            double x = 0;
+            for (size_t b = 0; b < k; b++)
+                x += rq[b] * r[j * k + b];
+            f->rqr[i * m + j] = f->rqr[j * m + i] = x;
+        }
+    }
+}
+
+/* Brings in the matrices of time t. */
+static void
+load(struct filter *f, size_t t)
+{
+    const struct ssm *s = f->s;
+    if (t == 0 || s->z.step)
+        gather(ssm_at(s->z, t), s->p, s->m, f->z, f->z_from);
+    if (t == 0 || s->t.step)
+        f->t_count = gather(ssm_at(s->t, t), s->m, s->m, f->t, NULL);
+    if (t == 0 || s->rr.step || s->q.step)
+        make_rqr(f, t);
+}
+
+/* Sets states whose variance is nothing but rounding to be known exactly. */
+static ALWAYS_INLINE void
+clear_state(double *p, size_t m, size_t j)
+{
+    for (size_t k = 0; k < m; k++)
+        p[j * m + k] = p[k * m + j] = 0;
+}
+
+/* mv = P z', returns z P z'. */
+static ALWAYS_INLINE double
+project(const struct entry *z, size_t count, const double *p, size_t m, double *mv)
+{
+    double f = 0;
+    for (size_t i = 0; i < m; i++) {
+        double x = 0;
+        for (size_t k = 0; k < count; k++)
+            x += p[i * m + z[k].col] * z[k].x;
+        mv[i] = x;
+    }
+    for (size_t k = 0; k < count; k++)
+        f += z[k].x * mv[z[k].col];
+    return f;
+}
+
+/* P -= mv mv' / F, bit for bit symmetric, without squares of variances. */
+static ALWAYS_INLINE void
+downdate(double *p, const double *mv, double f, size_t m, double *scaled)
+{
+    double w = 1 / sqrt(f);
+    for (size_t i = 0; i < m; i++)
+        scaled[i] = mv[i] * w;
+    for (size_t i = 0; i < m; i++) {
+        double was = p[i * m + i];
+        for (size_t j = 0; j < m; j++)
+            p[i * m + j] -= scaled[i] * scaled[j];
+        if (p[i * m + i] <= NOTHING_LEFT * was)
+            p[i * m + i] = -1;
+    }
+    for (size_t i = 0; i < m; i++) {
+        if (p[i * m + i] < 0)
+            clear_state(p, m, i);
+    }
+}
+
+/* One number that tells about the diffuse part. */
+static ALWAYS_INLINE void
+update_diffuse(struct filter *f, size_t i, double v, size_t m)
+{
+    const double *mv = f->mv + i * m, *mv_inf = f->mv_inf + i * m;
+    double fs = f->f[i], fi = f->f_inf[i], *k = f->work;
+    for (size_t j = 0; j < m; j++) {
+        k[j] = mv_inf[j] / fi;
+        f->a[j] += k[j] * v;
+    }
+    for (size_t a = 0; a < m; a++) {
+        for (size_t b = 0; b < m; b++)
+            f->p[a * m + b] += k[a] * k[b] * fs - (k[a] * mv[b] + mv[a] * k[b]);
+    }
+    downdate(f->p_inf, mv_inf, fi, m, f->work);
+    for (size_t j = 0; j < m; j++) {
+        if (f->p[j * m + j] < 0)
+            clear_state(f->p, m, j);
+    }
+    ssm_log_add(&f->log_f_inf, fi);
+    f->out->diffuse++;
+    if (--f->rank == 0)
+        f->diffuse = false;
+}
+
+/* How large Finf would be if nothing were known yet. */
+static ALWAYS_INLINE double
+inf_reference(const struct filter *f, const struct entry *z, size_t count)
+{
+    double x = 0;
+    for (size_t k = 0; k < count; k++)
+        x += z[k].x * z[k].x * f->inf_scale[z[k].col];
+    return x;
+}
+
+/* One number of time t. */
+static ALWAYS_INLINE enum ssm_kind
+update(struct filter *f, size_t i, double y, size_t m, double *ret_v)
+{
+    const struct entry *z = f->z + f->z_from[i];
+    size_t count = f->z_from[i + 1] - f->z_from[i];
+    double v = y, *mv = f->mv + i * m;
+    for (size_t k = 0; k < count; k++)
+        v -= z[k].x * f->a[z[k].col];
+    *ret_v = v;
+    double h = f->f[i]; /* the caller puts h there */
+    f->f[i] = project(z, count, f->p, m, mv) + h;
+    f->f_inf[i] = 0;
+    if (f->diffuse) {
+        f->f_inf[i] = project(z, count, f->p_inf, m, f->mv_inf + i * m);
+        if (f->f_inf[i] > DIFFUSE_TOLERANCE * inf_reference(f, z, count)) {
+            update_diffuse(f, i, v, m);
+            return SSM_DIFFUSE;
+        }
+        f->f_inf[i] = 0;
+    }
+    if (!(f->f[i] > 0)) {
+        f->f[i] = 0;
+        f->out->impossible |= v != 0;
+        return SSM_CERTAIN;
+    }
+    double vf = v / f->f[i];
+    for (size_t j = 0; j < m; j++)
+        f->a[j] += mv[j] * vf;
+    downdate(f->p, mv, f->f[i], m, f->work);
+    ssm_log_add(&f->log_f, f->f[i]);
+    ssm_sum_add(&f->squares, v * vf);
+    f->out->regular++;
+    return SSM_REGULAR;
+}
+
+/* T P T' (+ RQR') */
+static ALWAYS_INLINE void
+predict_variance(struct filter *f, double *p, const double *add, size_t m)
+{
+    double *tp = f->work, *pt = f->turned;
+    memset(tp, 0, m * m * sizeof(double));
+    for (size_t e = 0; e < f->t_count; e++) {
+        const double *from = p + f->t[e].col * m;
+        double *to = tp + f->t[e].row * m, x = f->t[e].x;
+        for (size_t j = 0; j < m; j++)
+            to[j] += x * from[j];
+    }
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < m; j++)
+            pt[j * m + i] = tp[i * m + j];
+    }
+    if (add)
+        memcpy(p, add, m * m * sizeof(double));
+    else
+        memset(p, 0, m * m * sizeof(double));
+    for (size_t e = 0; e < f->t_count; e++) {
+        const double *from = pt + f->t[e].col * m;
+        double *to = p + f->t[e].row * m, x = f->t[e].x;
+        for (size_t j = 0; j < m; j++)
+            to[j] += x * from[j];
+    }
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < i; j++)
+            p[i * m + j] = p[j * m + i];
+    }
+}
+
+static ALWAYS_INLINE void
+predict_mean(struct filter *f, size_t t, size_t m)
+{
+    const double *c = ssm_at(f->s->c, t);
+    for (size_t j = 0; j < m; j++)
+        f->a_next[j] = c ? c[j] : 0;
+    for (size_t e = 0; e < f->t_count; e++)
+        f->a_next[f->t[e].row] += f->t[e].x * f->a[f->t[e].col];
+    double *swap = f->a;
+    f->a = f->a_next;
+    f->a_next = swap;
+}
+
+static ALWAYS_INLINE void
+predict(struct filter *f, size_t t, size_t m)
+{
+    predict_mean(f, t, m);
+    predict_variance(f, f->p, f->rqr, m);
+    if (!f->diffuse)
+        return;
+    predict_variance(f, f->p_inf, NULL, m);
+    double left = 0;
+    for (size_t j = 0; j < m; j++) {
+        double x = f->p_inf[j * m + j];
+        f->inf_scale[j] = fmax(f->inf_scale[j], x);
+        left = fmax(left, x / fmax(f->inf_scale[j], __DBL_MIN__));
+    }
+    /* T may forget what was diffuse. */
+    if (left < DIFFUSE_TOLERANCE) {
+        f->diffuse = false;
+        f->rank = 0;
+    }
+}
+
+/* Compares the predicted variance with that of the step before: see STEADY_TOLERANCE. */
+static ALWAYS_INLINE void
+notice_steady(struct filter *f, size_t m)
+{
+    double change = 0;
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            double d = fabs(f->p[i * m + j] - f->before[i * m + j]);
+            double scale = sqrt(f->p[i * m + i] * f->p[j * m + j]);
+            if (d > 0)
+                change = fmax(change, scale > 0 ? d / scale : INFINITY);
+        }
+    }
+    memcpy(f->before, f->p, m * m * sizeof(double));
+    double rate = 0;
+    for (size_t k = 0; k < 3; k++) {
+        double next = k < 2 ? f->change[k + 1] : change;
+        rate = fmax(rate, f->change[k] > 0 ? next / f->change[k] : next > 0 ? INFINITY : 0);
+    }
+    f->change[0] = f->change[1];
+    f->change[1] = f->change[2];
+    f->change[2] = change;
+    if (++f->changes < 4 || (f->keep & SSM_NO_SHORTCUT))
+        return;
+    f->steady = change == 0 || (rate < 1 && change * rate <= STEADY_TOLERANCE * (1 - rate));
+    for (size_t i = 0; f->steady && i < f->s->p; i++)
+        f->inverse[i] = f->f[i] > 0 ? 1 / f->f[i] : 0;
+}
+
+static void
+keep_diffuse_room(struct filter *f)
+{
+    struct ssm_filtered *o = f->out;
+    size_t have = o->diffuse_steps, p = f->s->p, m = f->s->m;
+    if (have < f->inf_room)
+        return;
+    size_t room = f->inf_room ? 2 * f->inf_room : 16;
+    room = room > f->s->n ? f->s->n : room;
+    double *p_inf = arena_array(f->arena, room * m, m * sizeof(double));
+    double *mv_inf = arena_array(f->arena, room * p, m * sizeof(double));
+    double *f_inf = arena_array(f->arena, room, p * sizeof(double));
+    if (have > 0) {
+        memcpy(p_inf, o->p_inf, have * m * m * sizeof(double));
+        memcpy(mv_inf, o->mv_inf, have * p * m * sizeof(double));
+        memcpy(f_inf, o->f_inf, have * p * sizeof(double));
+    }
+    o->p_inf = p_inf;
+    o->mv_inf = mv_inf;
+    o->f_inf = f_inf;
+    f->inf_room = room;
+}
+
+static ALWAYS_INLINE void
+keep_predicted(struct filter *f, size_t t, size_t m)
+{
+    struct ssm_filtered *o = f->out;
+    if (f->keep & SSM_KEEP_PREDICTED) {
+        memcpy(o->a + t * m, f->a, m * sizeof(double));
+        memcpy(o->p + t * m * m, f->p, m * m * sizeof(double));
+    }
+    if (f->diffuse && (f->keep & SSM_KEEP_GAINS)) {
+        keep_diffuse_room(f);
+        memcpy(o->p_inf + t * m * m, f->p_inf, m * m * sizeof(double));
+    }
+}
+
+static ALWAYS_INLINE void
+keep_updated(struct filter *f, size_t t, size_t m, bool was_diffuse)
+{
+    struct ssm_filtered *o = f->out;
+    size_t p = f->s->p;
+    if (f->keep & SSM_KEEP_FILTERED) {
+        memcpy(o->att + t * m, f->a, m * sizeof(double));
+        /* While steady f->p is the predicted variance: the filtered one is that of the time before.
+         */
+        memcpy(o->ptt + t * m * m, f->steady ? o->ptt + (t - 1) * m * m : f->p,
+               m * m * sizeof(double));
+        for (size_t j = 0; f->diffuse && j < m; j++) {
+            if (f->p_inf[j * m + j] > DIFFUSE_TOLERANCE * f->inf_scale[j])
+                o->ptt[t * m * m + j * m + j] = INFINITY;
+        }
+    }
+    if (f->keep & SSM_KEEP_INNOVATIONS)
+        memcpy(o->f + t * p, f->f, p * sizeof(double));
+    if (f->keep & SSM_KEEP_GAINS) {
+        memcpy(o->mv + t * p * m, f->mv, p * m * sizeof(double));
+        if (was_diffuse) {
+            memcpy(o->mv_inf + t * p * m, f->mv_inf, p * m * sizeof(double));
+            memcpy(o->f_inf + t * p, f->f_inf, p * sizeof(double));
+        }
+    }
+}
+
+static ALWAYS_INLINE void
+keep_number(struct filter *f, size_t at, enum ssm_kind kind, double v)
+{
+    if (f->keep & SSM_KEEP_INNOVATIONS) {
+        f->out->v[at] = v;
+        f->out->kind[at] = (uint8_t)kind;
+    }
+}
+
+/* All numbers of time t while the variance changes. */
+static ALWAYS_INLINE void
+step(struct filter *f, size_t t, const double *y, size_t m)
+{
+    const struct ssm *s = f->s;
+    const double *h = ssm_at(s->h, t), *d = ssm_at(s->d, t);
+    bool was_diffuse = f->diffuse;
+    load(f, t);
+    keep_predicted(f, t, m);
+    f->complete = true;
+    for (size_t i = 0; i < s->p; i++) {
+        double v = 0;
+        enum ssm_kind kind = SSM_MISSING;
+        f->f[i] = h[i];
+        if (y[i] == y[i]) {
+            kind = update(f, i, y[i] - (d ? d[i] : 0), m, &v);
+        } else {
+            f->complete = false;
+            const struct entry *z = f->z + f->z_from[i];
+            f->f[i] += project(z, f->z_from[i + 1] - f->z_from[i], f->p, m, f->mv + i * m);
+            f->f_inf[i] = 0;
+            if (f->diffuse)
+                f->f_inf[i] =
+                    project(z, f->z_from[i + 1] - f->z_from[i], f->p_inf, m, f->mv_inf + i * m);
+        }
+        keep_number(f, t * s->p + i, kind, v);
+    }
+    keep_updated(f, t, m, was_diffuse);
+    f->out->diffuse_steps += was_diffuse;
+    predict(f, t, m);
+    if (f->constant && f->complete && !was_diffuse)
+        notice_steady(f, m);
+    else
+        f->changes = 0;
+}
+
+/* All numbers of time t with the gains of the step before; false when one is missing. */
+static ALWAYS_INLINE bool
+step_steady(struct filter *f, size_t t, const double *y, size_t m)
+{
+    const struct ssm *s = f->s;
+    const double *d = ssm_at(s->d, t);
+    for (size_t i = 0; i < s->p; i++) {
+        if (y[i] != y[i])
+            return false;
+    }
+    keep_predicted(f, t, m);
+    for (size_t i = 0; i < s->p; i++) {
+        const double *mv = f->mv + i * m;
+        double v = y[i] - (d ? d[i] : 0);
+        for (size_t k = f->z_from[i]; k < f->z_from[i + 1]; k++)
+            v -= f->z[k].x * f->a[f->z[k].col];
+        double vf = v * f->inverse[i];
+        bool regular = f->inverse[i] > 0;
+        for (size_t j = 0; j < m; j++)
+            f->a[j] += mv[j] * vf;
+        if (regular) {
+            ssm_log_add(&f->log_f, f->f[i]);
+            ssm_sum_add(&f->squares, v * vf);
+            f->out->regular++;
+        } else {
+            f->out->impossible |= v != 0;
+        }
+        keep_number(f, t * s->p + i, regular ? SSM_REGULAR : SSM_CERTAIN, v);
+    }
+    if (f->keep & (SSM_KEEP_FILTERED | SSM_KEEP_INNOVATIONS | SSM_KEEP_GAINS))
+        keep_updated(f, t, m, false);
+    predict_mean(f, t, m);
+    return true;
+}
+
+static ALWAYS_INLINE bool
+run_steps(struct filter *f, const double *y, const struct ssm_stop *stop, size_t m)
+{
+    for (size_t t = 0; t < f->s->n; t++) {
+        if (t % STOP_PERIOD == 0 && ssm_stopped(stop))
+            return false;
+        const double *now = y + t * f->s->p;
+        if (f->steady && step_steady(f, t, now, m))
+            continue;
+        f->steady = false;
+        step(f, t, now, m);
+    }
+    return true;
+}
+
+static bool
+run(struct filter *f, const double *y, const struct ssm_stop *stop)
+{
+    /* The inner loops are compiled for the common small models. */
+    switch (f->s->m) {
+    case 1:
+        return run_steps(f, y, stop, 1);
+    case 2:
+        return run_steps(f, y, stop, 2);
+    case 3:
+        return run_steps(f, y, stop, 3);
+    case 4:
+        return run_steps(f, y, stop, 4);
+    default:
+        return run_steps(f, y, stop, f->s->m);
+    }
+}
+
+static double *
+numbers(struct arena *a, size_t rows, size_t cols)
+{
+    return arena_array(a, rows, cols * sizeof(double));
+}
+
+static void
+prepare_kept(const struct ssm *s, unsigned keep, struct arena *a, struct ssm_filtered *o)
+{
+    if (keep & SSM_KEEP_PREDICTED) {
+        o->a = numbers(a, s->n, s->m);
+        o->p = numbers(a, s->n, s->m * s->m);
+    }
+    if (keep & SSM_KEEP_FILTERED) {
+        o->att = numbers(a, s->n, s->m);
+        o->ptt = numbers(a, s->n, s->m * s->m);
+    }
+    if (keep & SSM_KEEP_INNOVATIONS) {
+        o->v = numbers(a, s->n, s->p);
+        o->f = numbers(a, s->n, s->p);
+        o->kind = arena_array(a, s->n, s->p);
+    }
+    if (keep & SSM_KEEP_GAINS)
+        o->mv = numbers(a, s->n, s->p * s->m);
+}
+
+static void
+prepare(struct filter *f)
+{
+    const struct ssm *s = f->s;
+    struct arena *a = f->arena;
+    size_t m = s->m, wide = m > s->r ? m : s->r;
+    f->a = arena_memdup(a, s->a1, m * sizeof(double));
+    f->p = arena_memdup(a, s->p1, m * m * sizeof(double));
+    f->p_inf = numbers(a, m, m);
+    f->a_next = numbers(a, m, 1);
+    f->work = numbers(a, wide, wide);
+    f->turned = numbers(a, m, m);
+    f->mv = numbers(a, s->p, m);
+    f->mv_inf = numbers(a, s->p, m);
+    f->f = numbers(a, s->p, 1);
+    f->f_inf = numbers(a, s->p, 1);
+    f->inverse = numbers(a, s->p, 1);
+    f->rqr = numbers(a, m, m);
+    f->before = numbers(a, m, m);
+    f->inf_scale = numbers(a, m, 1);
+    f->t = arena_array(a, m * m, sizeof(*f->t));
+    f->z = arena_array(a, s->p * m, sizeof(*f->z));
+    f->z_from = arena_array(a, s->p + 1, sizeof(*f->z_from));
+    for (size_t j = 0; j < m; j++) {
+        f->p_inf[j * m + j] = f->inf_scale[j] = s->p1_inf[j];
+        f->rank += s->p1_inf[j] > 0;
+    }
+    f->diffuse = f->rank > 0;
+    f->constant = !(s->z.step || s->h.step || s->t.step || s->rr.step || s->q.step);
+    f->log_f.mantissas = f->log_f_inf.mantissas = 1;
+}
+
+bool
+ssm_filter(const struct ssm *s, const double *y, unsigned keep, struct arena *arena,
+           const struct ssm_stop *stop, struct ssm_filtered *ret)
+{
+    struct ssm_filtered out = {0};
+    struct filter f = {.s = s, .out = &out, .keep = keep, .arena = arena};
+    prepare_kept(s, keep, arena, &out);
+    prepare(&f);
+    if (!run(&f, y, stop))
+        return false;
+    out.rank_left = f.diffuse ? f.rank : 0;
+    out.a_end = f.a;
+    out.p_end = f.p;
+    out.log_f = ssm_log_value(&f.log_f);
+    out.log_f_inf = ssm_log_value(&f.log_f_inf);
+    out.squares = ssm_sum_value(&f.squares);
+    out.steady = f.steady;
+    *ret = out;
+    return true;
+}
+
+#define LOG_2PI 1.837877066409345483560659472811235279722
+
+double
+ssm_log_likelihood(const struct ssm_filtered *f, enum ssm_convention c)
+{
+    double terms = (double)(f->regular + (c == SSM_FULL ? f->diffuse : 0));
+    double ll = -0.5 * (terms * LOG_2PI + f->log_f + f->log_f_inf + f->squares);
+    return isfinite(ll) && !f->impossible ? ll : -INFINITY;
+}
+
+double
+ssm_concentrated(const struct ssm_filtered *f, enum ssm_convention c, double *ret_s2)
+{
+    double s2 = f->squares / (double)f->regular;
+    if (f->regular == 0 || f->impossible || !(s2 > 0) || !isfinite(s2))
+        return -INFINITY;
+    double terms = (double)(f->regular + (c == SSM_FULL ? f->diffuse : 0));
+    *ret_s2 = s2;
+    return -0.5 * (terms * LOG_2PI + f->log_f + f->log_f_inf + (double)f->regular * (1 + log(s2)));
+}
