@@ -14,8 +14,8 @@
 #define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
 #define CACHE_LINE        64
 
-/* A field that several threads read and write. C++ (the tests) sees the plain type, which has the same
- * layout for the sizes we use, and reads it with __atomic_load_n. */
+/* A field that several threads read and write. C++ (the tests) sees the plain type, which has the
+ * same layout for the sizes we use, and reads it with __atomic_load_n. */
 #ifdef __cplusplus
 #define ATOMIC(type) type
 #else

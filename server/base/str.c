@@ -227,6 +227,18 @@ str_utf8_valid(struct str s)
     return true;
 }
 
+int
+str_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 bool
 str_equal_constant_time(const void *a, const void *b, size_t n)
 {

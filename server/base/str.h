@@ -50,6 +50,9 @@ int str_utf8_next(struct str s, uint32_t *ret);
 /* True when `s` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_utf8_valid(struct str s);
 
+/* 0 to 15, or -1 for what is no hexadecimal digit. */
+int str_hex_digit(char c);
+
 /* Compares in time that depends on `n` alone. */
 bool str_equal_constant_time(const void *a, const void *b, size_t n);
 

@@ -1,8 +1,9 @@
 #include "base/uuid.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/random.h>
+
+#include "base/str.h"
 
 void
 random_bytes(void *p, size_t n)
@@ -43,18 +44,6 @@ uuid_v7(struct uuid *ret, int64_t unix_ms)
     uuid_stamp(ret, 7);
 }
 
-static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* A hyphen stands before these bytes. */
 static bool
 hyphen_before(size_t byte)
@@ -70,8 +59,8 @@ uuid_parse(const char *s, struct uuid *ret)
     for (size_t i = 0; i < sizeof(u.bytes); i++) {
         if (hyphens && hyphen_before(i) && *s++ != '-')
             return false;
-        int high = hex_value(s[0]);
-        int low = high < 0 ? -1 : hex_value(s[1]);
+        int high = str_hex_digit(s[0]);
+        int low = high < 0 ? -1 : str_hex_digit(s[1]);
         if (low < 0)
             return false;
         u.bytes[i] = (uint8_t)(high << 4 | low);

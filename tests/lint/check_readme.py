@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """check_readme.py BINARY README [--write]: is README's table of settings the one that the server prints?
 
---write puts the server's table in its place."""
+It stands between the lines <!-- settings --> and <!-- /settings -->; --write puts it there."""
 import difflib
 import subprocess
 import sys
@@ -9,14 +9,15 @@ import sys
 import sources
 
 
-def table_at(lines, first):
-    """Where the table that begins with the line `first` stands: (start, end), or None."""
-    if first not in lines:
+BEGIN = "<!-- settings -->"
+END = "<!-- /settings -->"
+
+
+def table_at(lines):
+    """Where the lines between the two marks stand: (start, end), or None."""
+    if BEGIN not in lines or END not in lines:
         return None
-    start = end = lines.index(first)
-    while end < len(lines) and lines[end].startswith("|"):
-        end += 1
-    return start, end
+    return lines.index(BEGIN) + 1, lines.index(END)
 
 
 def main():
@@ -25,9 +26,9 @@ def main():
     wanted = said.stdout.splitlines()
     with open(readme, encoding="utf-8") as f:
         lines = f.read().splitlines()
-    place = table_at(lines, wanted[0])
+    place = table_at(lines)
     if place is None:
-        sources.finish("readme", [f"{readme}: no table that begins with: {wanted[0]}"], 1)
+        sources.finish("readme", [f"{readme}: no lines {BEGIN} and {END}"], 1)
     start, end = place
     problems = []
     if lines[start:end] != wanted:

@@ -256,6 +256,7 @@ class Hardening(CheckTest):
 
 class Readme(CheckTest):
     TABLE = "| setting | default |\n|---|---|\n| `--a` | 1 |\n"
+    PAGE = "# Luna\n\n<!-- settings -->\n%s<!-- /settings -->\n\nMore.\n"
 
     def tree(self, readme):
         script = "#!/bin/sh\n[ \"$1\" = --print-config-markdown ] && cat <<'END'\n" + self.TABLE + "END\n"
@@ -267,22 +268,22 @@ class Readme(CheckTest):
         return "check_readme.py", tree.path("server-program"), tree.path("README.md")
 
     def test_same(self):
-        with self.tree("# Luna\n\n" + self.TABLE + "\nMore.\n") as tree:
+        with self.tree(self.PAGE % self.TABLE) as tree:
             self.passes(*self.args(tree))
 
     def test_differs(self):
         for readme in (self.TABLE.replace("1", "2"), self.TABLE + "| `--b` | 1 |\n",
-                       self.TABLE[:self.TABLE.index("| `--a`")]):
-            with self.tree("# Luna\n\n" + readme + "\nMore.\n") as tree:
+                       self.TABLE[:self.TABLE.index("| `--a`")], ""):
+            with self.tree(self.PAGE % readme) as tree:
                 self.fails("--print-config-markdown", *self.args(tree))
                 self.passes(*self.args(tree), "--write")
                 self.passes(*self.args(tree))
                 with open(tree.path("README.md"), encoding="utf-8") as f:
-                    self.assertEqual(f.read(), "# Luna\n\n" + self.TABLE + "\nMore.\n")
+                    self.assertEqual(f.read(), self.PAGE % self.TABLE)
 
     def test_missing(self):
         with self.tree("# Luna\n") as tree:
-            self.fails("no table that begins with", *self.args(tree))
+            self.fails("no lines <!-- settings --> and", *self.args(tree))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -251,6 +253,16 @@ TEST(Str, FindsABadByteAnywhere)
         }
     }
     EXPECT_TRUE(str_utf8_valid({nullptr, 0}));
+}
+
+TEST(Str, ReadsHexadecimalDigits)
+{
+    for (int c = 0; c < 256; c++) {
+        char digits[] = {static_cast<char>(c), '\0'};
+        char *end;
+        long want = isxdigit(c) ? strtol(digits, &end, 16) : -1;
+        EXPECT_EQ(str_hex_digit(static_cast<char>(c)), want) << c;
+    }
 }
 
 TEST(Str, ComparesSecrets)
