@@ -194,6 +194,7 @@ name_stub(const File *file, const Service *service, const Method *method)
 {
     struct name prefix = package_prefix(file), short_name = name_service_short(service);
     struct name snake = name_snake(method->name), out;
-    name_printf(&out, "luna_%s%s_%s", prefix.s, short_name.s, snake.s);
+    const char *luna = strncmp(prefix.s, "luna_", 5) == 0 ? "" : "luna_";
+    name_printf(&out, "%s%s%s_%s", luna, prefix.s, short_name.s, snake.s);
     return out;
 }

@@ -154,9 +154,11 @@ clashes_with(const char *name, const Method *other, const char *handler)
 }
 
 static bool
-names_differ(const File *file, const Service *service, const Method *method, FILE *err)
+names_are_usable(const File *file, const Service *service, const Method *method, FILE *err)
 {
-    struct name name = name_handler(file, service, method);
+    struct name name = name_handler(file, service, method), snake = name_snake(method->name);
+    if (name_is_keyword(snake.s))
+        return complain(err, file, service, method, "is a keyword of C: rename it");
     for (size_t s = 0; s < file->n_service; s++) {
         for (size_t m = 0; m < file->service[s]->n_method; m++) {
             const Method *other = file->service[s]->method[m];
@@ -178,7 +180,7 @@ file_check(const File *file, FILE *err)
         for (size_t m = 0; m < service->n_method; m++) {
             struct policy p;
             ok = policy_read(file, service, service->method[m], &p, err) && ok;
-            ok = names_differ(file, service, service->method[m], err) && ok;
+            ok = names_are_usable(file, service, service->method[m], err) && ok;
         }
     }
     return ok;

@@ -5,17 +5,19 @@
  * x.client.c (the client's side, on client/include/luna/client.h). A file without services gives
  * files that declare nothing, so that the first service needs no new build rule.
  *
- * Names on the server's side
- *   service   QuotaService in package luna.v1  -> quota_service
- *             other packages carry the package -> grpc_health_v1_health
- *   handler   GetAccount                       -> get_account
- *             A method of several services in one file gets the service in front
- * (quota_service_get); a C keyword, a function of libc or a macro of Luna gets "handle_" in front
- * (handle_delete). streams   <handler>_send, <handler>_recv
+ * Names on the server's side:
+ *   service  QuotaService in package luna.v1     -> quota_service
+ *            other packages keep their own name  -> grpc_health_v1_health
+ *   handler  GetAccount                          -> get_account
+ *            a method of two services in a file  -> other_service_ping
+ *            taken by libc or a macro of server/ -> handle_remove
+ *            a keyword of C: refused, protobuf-c cannot compile it
+ *   streams  <handler>_send, <handler>_recv
  *
- * Names on the client's side
- *   luna.v1.QuotaService.GetAccount            -> luna_quota_get_account
- *   grpc.health.v1.Health.Check                -> luna_grpc_health_v1_health_check
+ * Names on the client's side:
+ *   luna.v1.QuotaService.GetAccount              -> luna_quota_get_account
+ *   luna.testing.ProbeService.Ping               -> luna_testing_probe_ping
+ *   grpc.health.v1.Health.Check                  -> luna_grpc_health_v1_health_check
  */
 #ifndef LUNA_CODEGEN_PLUGIN_H
 #define LUNA_CODEGEN_PLUGIN_H
@@ -68,6 +70,9 @@ struct name name_handler(const File *file, const Service *service, const Method 
 struct name name_stub(const File *file, const Service *service, const Method *method);
 /* "QuotaService" -> "quota" */
 struct name name_service_short(const Service *service);
+/* No C identifier at all: the method must be renamed. */
+bool name_is_keyword(const char *name);
+/* Taken by libc or by server/: a handler gets a prefix. */
 bool name_is_reserved(const char *name);
 void name_printf(struct name *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
