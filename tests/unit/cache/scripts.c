@@ -1,0 +1,3 @@
+#include "lua/count.lua.h"
+
+const struct redis_script *const test_scripts[] = {&count_lua};
