@@ -561,7 +561,7 @@ conn_break(struct conn *c, enum fate fate, const char *why)
     c->lease = NULL;
     while ((n = list_pop(&orphans)))
         request_finish(container_of(n, struct request, link), fate);
-    pool_wants_janitor(p);
+    pool_wants_janitor_at(p, c->retry_at);
 }
 
 void

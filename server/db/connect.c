@@ -121,7 +121,8 @@ conn_take_prepared(struct conn *c, const struct flight *f, const PGresult *res)
     if (catalog_check_result(stmt, f->kind == FLIGHT_DESCRIBE, res, &c->pool->plans[stmt->id], err,
                              sizeof(err)))
         return true;
-    log_error("database statement does not fit", log_str("why", err));
+    if (c->failures % 16 == 0)
+        log_error("database statement does not fit", log_str("why", err));
     conn_break(c, FATE_LOST, err);
     return false;
 }

@@ -5,6 +5,7 @@
 # embed_sql.py says how a .sql file looks.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(LUNA_EMBED_SQL ${CMAKE_CURRENT_LIST_DIR}/embed_sql.py CACHE INTERNAL "")
+set(LUNA_PYTHON ${Python3_EXECUTABLE} CACHE INTERNAL "")
 
 function(luna_sql target file)
   cmake_path(ABSOLUTE_PATH file OUTPUT_VARIABLE source)
@@ -18,7 +19,7 @@ function(luna_sql target file)
   set(out ${GEN_DIR}/${folder})
   add_custom_command(
     OUTPUT ${out}/${name}.h ${out}/${name}.c
-    COMMAND ${Python3_EXECUTABLE} ${LUNA_EMBED_SQL} statements ${source} ${out} ${folder}/${name}.h
+    COMMAND ${LUNA_PYTHON} ${LUNA_EMBED_SQL} statements ${source} ${out} ${folder}/${name}.h
     DEPENDS ${source} ${LUNA_EMBED_SQL}
     VERBATIM)
   target_sources(${target} PRIVATE ${out}/${name}.c ${out}/${name}.h)
@@ -30,7 +31,7 @@ function(luna_migrations target folder)
   set(out ${GEN_DIR}/migrations.c)
   add_custom_command(
     OUTPUT ${out}
-    COMMAND ${Python3_EXECUTABLE} ${LUNA_EMBED_SQL} migrations ${folder} ${out}
+    COMMAND ${LUNA_PYTHON} ${LUNA_EMBED_SQL} migrations ${folder} ${out}
     DEPENDS ${files} ${LUNA_EMBED_SQL}
     VERBATIM)
   target_sources(${target} PRIVATE ${out})

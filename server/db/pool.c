@@ -246,8 +246,8 @@ tick(const struct pool *p)
     return t < MSEC(5) ? MSEC(5) : t > MSEC(200) ? MSEC(200) : t;
 }
 
-static void
-janitor_at(struct pool *p, nsec_t at)
+void
+pool_wants_janitor_at(struct pool *p, nsec_t at)
 {
     if (!p->closing && (!timer_pending(&p->janitor) || p->janitor.at > at))
         timer_set(p->reactor, &p->janitor, at);
@@ -256,7 +256,7 @@ janitor_at(struct pool *p, nsec_t at)
 void
 pool_wants_janitor(struct pool *p)
 {
-    janitor_at(p, reactor_now(p->reactor) + tick(p));
+    pool_wants_janitor_at(p, reactor_now(p->reactor) + tick(p));
 }
 
 /* Nothing has come for the time the server itself allows, and some more for the network; or it
@@ -350,7 +350,7 @@ on_janitor(struct timer *t)
     if (waiting && now + tick(p) < next_at)
         next_at = now + tick(p);
     if (next_at != NSEC_NEVER)
-        janitor_at(p, next_at);
+        pool_wants_janitor_at(p, next_at);
 }
 
 /* ---- attaching --------------------------------------------------------------------------------

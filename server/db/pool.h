@@ -314,8 +314,10 @@ void pool_conn_ready(struct conn *c);
 /* A connection broke, or was made: db_healthy is looked at again. */
 void pool_update_health(struct pool *p);
 
-/* When the janitor should come the latest. */
+/* The janitor should come soon, for what waits or is under way, or at that instant at the latest.
+ */
 void pool_wants_janitor(struct pool *p);
+void pool_wants_janitor_at(struct pool *p, nsec_t at);
 
 /* The primary's, or the replica's when the request may and a connection is there. */
 struct group *pool_group_for(struct pool *p, const struct request *q);

@@ -1,6 +1,6 @@
 /*
- * Tests of and on the database layer: a server for the program, databases with the migrations applied,
- * and fibers that use them.
+ * Tests of and on the database layer: a server for the program, databases with the migrations
+ * applied, and fibers that use them.
  */
 #ifndef LUNA_TESTS_PG_DB_TEST_H
 #define LUNA_TESTS_PG_DB_TEST_H
@@ -48,8 +48,8 @@ migrated_database(const pg_server &server, const std::string &name)
     if (std::find(done.begin(), done.end(), &server) == done.end()) {
         server.create_database("migrated");
         FILE *out = tmpfile();
-        const bool good = db_migrate(server.url("migrated").c_str(), db_migrations, db_migration_count,
-                                     DB_MIGRATE_UP, out);
+        const bool good = db_migrate(server.url("migrated").c_str(), db_migrations,
+                                     db_migration_count, DB_MIGRATE_UP, out);
         fclose(out);
         if (!good)
             throw std::runtime_error("the migrations do not apply");

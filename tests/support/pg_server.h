@@ -1,6 +1,6 @@
 /*
- * A real PostgreSQL in a folder of its own, on a unix socket, for tests. Made once in a program; stopped and
- * removed with the object, and by the kernel when the program dies.
+ * A real PostgreSQL in a folder of its own, on a unix socket, for tests. Made once in a program;
+ * stopped and removed with the object, and by the kernel when the program dies.
  *
  * Runs as the user postgres when the test runs as root, which PostgreSQL refuses to serve.
  */
@@ -29,8 +29,8 @@
 class pg_server
 {
   public:
-    /* `durable`: fsync on, as in production; otherwise a crash of the machine (not of the server) may
-     * lose data, and it is much faster. `settings`: "work_mem=4MB", ... */
+    /* `durable`: fsync on, as in production; otherwise a crash of the machine (not of the server)
+     * may lose data, and it is much faster. `settings`: "work_mem=4MB", ... */
     explicit pg_server(bool durable = false, std::vector<std::string> settings = {})
         : durable_(durable), settings_(std::move(settings))
     {
@@ -44,8 +44,8 @@ class pg_server
             if (!user_ || chown(name, user_->pw_uid, user_->pw_gid) != 0)
                 throw std::runtime_error("there is no user postgres to run it as");
         }
-        run({programs_ + "/initdb", "-D", folder_ + "/data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
-             "--locale=C", "--no-sync"});
+        run({programs_ + "/initdb", "-D", folder_ + "/data", "-U", "postgres", "-A", "trust", "-E",
+             "UTF8", "--locale=C", "--no-sync"});
         start();
     }
 
@@ -62,11 +62,13 @@ class pg_server
     /* Starts it again after stop, and waits until it serves. */
     void start()
     {
-        std::vector<std::string> args = {programs_ + "/postgres", "-D", folder_ + "/data", "-k", folder_};
-        std::vector<std::string> set = {"listen_addresses=", "port=5432", "max_connections=60",
-                                        "shared_buffers=32MB", "max_wal_size=256MB",
-                                        "log_min_messages=fatal", "logging_collector=off",
-                                        durable_ ? "fsync=on" : "fsync=off"};
+        std::vector<std::string> args = {programs_ + "/postgres", "-D", folder_ + "/data", "-k",
+                                         folder_};
+        std::vector<std::string> set = {
+            "listen_addresses=",     "port=5432",
+            "max_connections=60",    "shared_buffers=32MB",
+            "max_wal_size=256MB",    "log_min_messages=fatal",
+            "logging_collector=off", durable_ ? "fsync=on" : "fsync=off"};
         set.insert(set.end(), settings_.begin(), settings_.end());
         for (const std::string &s : set) {
             args.push_back("-c");
