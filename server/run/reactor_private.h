@@ -51,6 +51,7 @@ struct timers {
     struct timer_entry *heap;
     size_t count;
     size_t cap;
+    nsec_t floor; /* the earliest instant that may be set now */
     nsec_t armed; /* what the timerfd is set to; NSEC_NEVER: nothing */
     int fd;
 };

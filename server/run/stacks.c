@@ -11,7 +11,6 @@
 
 #define SLAB_MAX_STACKS 64
 #define SLAB_MAX_BYTES  ((size_t)32 * 1024 * 1024)
-#define PROBE_BYTES     ((size_t)512)
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13: a guard page that is no map of its own */
@@ -82,11 +81,17 @@ stacks_init(struct stacks *s, struct reactor *r, size_t stack_bytes, size_t max_
 }
 
 static bool
+guard_install(char *page, size_t bytes)
+{
+    return !FAILPOINT(stack_guard) && madvise(page, bytes, MADV_GUARD_INSTALL) == 0;
+}
+
+static bool
 guards_install(struct slab *slab, size_t stride, size_t page)
 {
     bool light = true;
     for (size_t i = 0; i < slab->count && light; i++)
-        light = madvise(slab->map + i * stride, page, MADV_GUARD_INSTALL) == 0;
+        light = guard_install(slab->map + i * stride, page);
     if (light)
         return true;
     slab->maps = (long)slab->count * 2;
@@ -181,18 +186,19 @@ stacks_get(struct stacks *s)
 }
 
 /*
- * Untouched memory is zero, and reading it costs none. Half a kilobyte of a stack that was in use,
- * with its return addresses and saved registers, is not all zero; one huge frame that was never
- * written may deceive this, which costs its pages until the stack goes cold.
+ * Looks at the page below the part that is kept. Untouched memory is zero, and reading it costs
+ * none. A page of a stack in use, with its return addresses and saved registers, is not all zero; a
+ * frame larger than a page that never wrote there deceives this, which costs its pages until the
+ * stack goes cold.
  */
 NO_SANITIZE static bool
 used_below_keep(const struct stacks *s, const struct fiber *f)
 {
     const char *end = f->stack_low + s->stack_bytes - STACK_KEEP;
+    const uint64_t *p = (const uint64_t *)(const void *)(end - s->page_bytes);
     uint64_t any = 0;
-    for (const uint64_t *p = (const uint64_t *)(const void *)(end - PROBE_BYTES);
-         p < (const uint64_t *)(const void *)end; p++)
-        any |= *p;
+    for (size_t i = 0; i < s->page_bytes / sizeof(*p); i += 8)
+        any |= p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7];
     return any != 0;
 }
 

@@ -84,7 +84,7 @@ void
 timer_set(struct reactor *r, struct timer *t, nsec_t at)
 {
     struct timers *ts = &r->timers;
-    struct timer_entry e = {.at = at, .timer = t};
+    struct timer_entry e = {.at = at > ts->floor ? at : ts->floor, .timer = t};
     t->at = at;
     if (t->slot) {
         move(ts, t->slot - 1, e);
@@ -120,12 +120,15 @@ timers_run(struct reactor *r)
 {
     struct timers *ts = &r->timers;
     nsec_t now = reactor_now(r);
-    /* Each once at most, so that a timer that sets itself to the past does not hold the loop. */
-    for (size_t left = ts->count; left > 0 && ts->count > 0 && ts->heap[0].at <= now; left--) {
+    /* What a callback sets to the past waits for the next turn: it holds up neither the loop nor
+     * others. */
+    ts->floor = now + 1;
+    while (ts->count > 0 && ts->heap[0].at <= now) {
         struct timer *t = ts->heap[0].timer;
         timer_stop(r, t);
         t->fn(t);
     }
+    ts->floor = 0;
 }
 
 /* An alarm that is too early stays: it costs one turn. Deadlines, of which most are stopped long
