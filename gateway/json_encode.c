@@ -526,6 +526,8 @@ json_encode(const struct schema *s, const struct schema_message *m, struct str w
             const struct json_style *style, struct buf *out, struct json_error *err)
 {
     struct json_writer w;
+    if (wire.n == 0)
+        wire = STR("");
     writer_init(&w, s, style, out, err);
     bool written = json_write_message(&w, m, wire);
     writer_fini(&w);
@@ -538,6 +540,8 @@ json_encode_field(const struct schema *s, const struct schema_message *m,
                   struct buf *out, struct json_error *err)
 {
     struct json_writer w;
+    if (wire.n == 0)
+        wire = STR("");
     writer_init(&w, s, style, out, err);
     bool written = reserve_slots(&w, m->field_count);
     w.slot_count = m->field_count;

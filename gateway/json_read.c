@@ -12,6 +12,8 @@ void
 json_reader_init(struct json_reader *r, const struct schema *s, struct str text,
                  struct arena *scratch, struct buf *out, struct json_error *err)
 {
+    if (text.n == 0)
+        text = STR("");
     r->begin = text.p;
     r->p = text.p;
     r->end = text.p + text.n;

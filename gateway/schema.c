@@ -110,9 +110,15 @@ schema_value_by_number(const struct schema_enum *e, int32_t number)
 }
 
 bool
+schema_is_text(const struct schema_message *m)
+{
+    return m->wkt != WKT_NONE && m->wkt != WKT_ANY;
+}
+
+bool
 schema_option(struct str options, uint32_t number, struct wire_field *ret)
 {
-    const char *p = options.p;
+    const char *p = options.n ? options.p : "";
     const char *end = p + options.n;
     bool found = false;
     struct wire_field f;

@@ -117,6 +117,7 @@ struct schema_service {
     const char *full_name;
     const struct schema_method *methods;
     size_t method_count;
+    struct str options; /* serialized ServiceOptions */
     const char *comment;
 };
 
@@ -145,6 +146,9 @@ const struct schema_field *schema_field_by_number(const struct schema_message *m
 
 const struct schema_enum_value *schema_value_find(const struct schema_enum *e, struct str name);
 const struct schema_enum_value *schema_value_by_number(const struct schema_enum *e, int32_t number);
+
+/* True for messages that stand in a path or a query as one text: times, masks, wrappers, values. */
+bool schema_is_text(const struct schema_message *m);
 
 /* Finds the field `number` in serialized options (the last one wins); false: it
  * is not there. */

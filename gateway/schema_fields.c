@@ -219,11 +219,15 @@ schema_load_service(struct loader *l, const struct file *file, struct str descri
     struct schema_service *service = arena_new(&l->s->arena, struct schema_service);
     struct wire_field f;
     struct str name = STR("");
+    service->options = STR("");
     size_t n = 0;
     FOREACH_FIELD(l, f, descriptor)
     {
         if (f.number == 1 && f.type == WIRE_BYTES)
             name = f.bytes;
+        else if (f.number == 3 && f.type == WIRE_BYTES)
+            service->options =
+                (struct str){arena_memdup(&l->s->arena, f.bytes.p, f.bytes.n), f.bytes.n};
         n += f.number == 2;
     }
     service->full_name = schema_join(l, file->package, name);

@@ -1,0 +1,10 @@
+# The routes come from tests/unit/gateway/routes.proto.
+pkg_check_modules(PROTOBUF REQUIRED IMPORTED_TARGET protobuf)
+luna_fuzzer(route SOURCES route_fuzz.cc LIBS luna_gateway PkgConfig::PROTOBUF)
+foreach(target route route_replay)
+  if(TARGET ${target})
+    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_compile_definitions(${target} PRIVATE ROUTES="${GEN_DIR}/gateway/routes.bin")
+    add_dependencies(${target} gateway_routes)
+  endif()
+endforeach()
