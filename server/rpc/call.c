@@ -7,23 +7,25 @@
 #include "run/reactor.h"
 
 #define POOL_MAX         256
-#define POST_MAX         64      /* arrivals waiting for one method on one queue */
+#define POST_MAX         256
 #define GENERIC_POSTS    4       /* the same for methods nobody knows */
 #define ENDING_MAX       SEC(60) /* a caller that does not read its status is cut off then */
 #define SCRATCH_BYTES    1008
 #define LATENCY_FIRST_NS 50000
 
-static void on_accepted(struct inbox_msg *m);
-static void on_closed(struct inbox_msg *m);
-static void on_final(struct inbox_msg *m);
+static void on_accepted(struct rpc_event *ev);
+static void on_closed(struct rpc_event *ev);
+static void on_final(struct rpc_event *ev);
 
 /* ---- the pool ------------------------------------------------------------------------------ */
 
 static void
-event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct inbox_msg *))
+event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct rpc_event *))
 {
     ev->call = c;
-    ev->msg.fn = fn;
+    ev->functor.functor_run = event_run;
+    ev->functor.inlineable = 1;
+    ev->fn = fn;
 }
 
 static struct rpc_call *
@@ -105,6 +107,15 @@ takes_payload(const struct rpc_method *m)
     return m->kind == RPC_UNARY || m->kind == RPC_SERVER_STREAM;
 }
 
+/* The answer of a unary call usually completes on the reactor itself, inside grpc_call_start_batch:
+ * on a callback queue that costs nothing, on the polled one it would wake the poller. What streams
+ * wait for completes on the poller. */
+static grpc_completion_queue *
+queue_of(const struct shard *sh, const struct rpc_method *m)
+{
+    return m->kind == RPC_UNARY ? sh->done_cq : sh->cq;
+}
+
 static bool
 call_post(struct shard *sh, struct shard_method *slot)
 {
@@ -112,13 +123,14 @@ call_post(struct shard *sh, struct shard_method *slot)
     c->slot = slot;
     c->phase = CALL_POSTED;
     c->pending = 1;
-    c->main_event.msg.fn = on_accepted;
+    c->main_event.fn = on_accepted;
     grpc_metadata_array_init(&c->metadata);
     grpc_call_error err;
     if (slot) {
         err = grpc_server_request_registered_call(
             sh->server->core, slot->registered, &c->core, &c->core_deadline, &c->metadata,
-            takes_payload(slot->method) ? &c->payload : NULL, sh->cq, sh->cq, &c->main_event);
+            takes_payload(slot->method) ? &c->payload : NULL, queue_of(sh, slot->method), sh->cq,
+            &c->main_event);
     } else {
         grpc_call_details_init(&c->details);
         err = grpc_server_request_call(sh->server->core, &c->core, &c->details, &c->metadata,
@@ -158,13 +170,27 @@ call_post_all(struct shard *sh)
 /* Each completion costs core a scan of all that is posted on the queue, so few are posted and a
  * method that runs out of them gets more, until the janitor sees that they lie idle. */
 static void
-slot_taken(struct shard_method *slot)
+posted_taken(struct rpc_call *c)
 {
+    struct shard_method *slot = c->slot;
+    if (!slot) {
+        c->shard->generic_posted--;
+        return;
+    }
     slot->posted--;
     if (slot->posted < slot->low_water)
         slot->low_water = slot->posted;
     if (slot->posted == 0 && slot->target < POST_MAX)
         slot->target *= 2;
+}
+
+static void
+posted_replace(struct rpc_call *c)
+{
+    if (c->slot)
+        call_post_method(c->shard, c->slot);
+    else
+        call_post_generic(c->shard);
 }
 
 static void
@@ -202,7 +228,8 @@ call_batch(struct rpc_call *c, struct rpc_event *ev, const grpc_op *ops, size_t 
         return;
     grpc_call_cancel(c->core, NULL);
     ev->ok = false;
-    inbox_send(c->shard->reactor, &ev->msg);
+    ev->next = NULL;
+    event_send(c->shard->reactor, ev);
 }
 
 static grpc_op
@@ -279,7 +306,7 @@ call_send_final(struct rpc_call *c)
     ops[n++] = op_status(c, &message);
     if (!c->close_started)
         ops[n++] = op_close(c);
-    c->main_event.msg.fn = on_final;
+    c->main_event.fn = on_final;
     call_batch(c, &c->main_event, ops, n);
 }
 
@@ -513,32 +540,42 @@ call_begin(struct rpc_call *c)
 }
 
 static void
-on_accepted(struct inbox_msg *m)
+on_accepted(struct rpc_event *ev)
 {
-    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
     struct rpc_call *c = ev->call;
     struct shard *sh = c->shard;
     c->pending--;
-    if (c->slot)
-        slot_taken(c->slot);
-    else
-        sh->generic_posted--;
     if (!ev->ok) {
         sh->closing = true;
         pool_put(c);
         return;
     }
-    if (c->slot)
-        call_post_method(sh, c->slot);
-    else
-        call_post_generic(sh);
     call_begin(c);
 }
 
-static void
-on_closed(struct inbox_msg *m)
+/* Before any of them is handled, all that arrived together is replaced: a call that finds nothing
+ * posted takes a slow way through core, and one lock of the whole server. */
+void
+call_run_chain(struct rpc_event *chain)
 {
-    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
+    for (struct rpc_event *ev = chain; ev; ev = ev->next) {
+        if (ev->fn == on_accepted)
+            posted_taken(ev->call);
+    }
+    for (struct rpc_event *ev = chain; ev; ev = ev->next) {
+        if (ev->fn == on_accepted)
+            posted_replace(ev->call);
+    }
+    while (chain) {
+        struct rpc_event *next = chain->next; /* fn may give the event to core again */
+        chain->fn(chain);
+        chain = next;
+    }
+}
+
+static void
+on_closed(struct rpc_event *ev)
+{
     struct rpc_call *c = ev->call;
     c->pending--;
     if (c->phase == CALL_RUNNING && c->cancelled_flag)
@@ -547,9 +584,8 @@ on_closed(struct inbox_msg *m)
 }
 
 static void
-on_final(struct inbox_msg *m)
+on_final(struct rpc_event *ev)
 {
-    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
     ev->call->pending--;
     call_maybe_release(ev->call);
 }

@@ -38,9 +38,12 @@ struct shard;
 struct acceptor;
 struct descriptor_index;
 
-/* A completion on its way from the poller to the reactor. */
+/* A completion on its way from the poller to the reactor, with those that came with it. */
 struct rpc_event {
-    struct inbox_msg msg; /* msg.fn runs on the reactor */
+    grpc_completion_queue_functor functor; /* first: the tag on the shard's callback queue */
+    struct inbox_msg msg;                  /* of the first of a chain */
+    struct rpc_event *next;
+    void (*fn)(struct rpc_event *); /* runs on the reactor; must not suspend */
     struct rpc_call *call;
     bool ok; /* what core said of the batch */
 };
@@ -123,7 +126,9 @@ struct shard {
     struct rpc_server *server;
     struct reactor *reactor;
     size_t index;
-    grpc_completion_queue *cq;
+    grpc_completion_queue *cq;      /* arrivals, and all that streams do */
+    grpc_completion_queue *done_cq; /* the ends of unary calls, see queue_of */
+    grpc_completion_queue_functor done_shutdown;
     pthread_t poller;
 
     struct shard_method *methods;
@@ -179,9 +184,16 @@ call_private(const struct call *call)
     return (struct rpc_call *)(uintptr_t)call;
 }
 
+/* poll.c: the thread that waits for completions */
+void poller_start(struct shard *sh);
+void poller_join(struct shard *sh);
+void event_send(struct reactor *r, struct rpc_event *chain);
+void event_run(grpc_completion_queue_functor *f, int ok);
+
 /* call.c */
 void call_post_all(struct shard *sh);
 void call_post_generic(struct shard *sh);
+void call_run_chain(struct rpc_event *chain);
 void call_pool_free(struct shard *sh);
 void call_start_close(struct rpc_call *c);
 void call_janitor(struct shard *sh);
@@ -194,8 +206,8 @@ grpc_op call_op_headers(struct rpc_call *c);
 /* stream.c */
 void stream_reset(struct stream *s);
 void stream_bind(struct stream *s, struct rpc_call *c);
-void stream_on_received(struct inbox_msg *m);
-void stream_on_sent(struct inbox_msg *m);
+void stream_on_received(struct rpc_event *ev);
+void stream_on_sent(struct rpc_event *ev);
 
 /* message.c */
 enum decode {

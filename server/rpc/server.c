@@ -2,7 +2,6 @@
 
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -110,6 +109,17 @@ on_janitor(struct timer *t)
 }
 
 static void
+on_done_shutdown(grpc_completion_queue_functor *f, int ok)
+{
+    struct rpc_server *s = container_of(f, struct shard, done_shutdown)->server;
+    (void)ok;
+    pthread_mutex_lock(&s->lock);
+    s->queues_down++;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void
 shard_init(struct rpc_server *s, size_t i)
 {
     struct shard *sh = &s->shards[i];
@@ -117,6 +127,9 @@ shard_init(struct rpc_server *s, size_t i)
     sh->index = i;
     sh->reactor = s->opt.reactors[i];
     sh->cq = grpc_completion_queue_create_for_next(NULL);
+    sh->done_shutdown.functor_run = on_done_shutdown;
+    sh->done_shutdown.inlineable = 1;
+    sh->done_cq = grpc_completion_queue_create_for_callback(&sh->done_shutdown, NULL);
     sh->out = grpc_raw_byte_buffer_create(NULL, 0);
     list_init(&sh->running);
     list_init(&sh->ending);
@@ -139,12 +152,11 @@ shard_init(struct rpc_server *s, size_t i)
 }
 
 static void
-on_down(struct inbox_msg *m)
+on_down(struct rpc_event *ev)
 {
-    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
     struct rpc_server *s = container_of(ev, struct rpc_server, down_event);
     pthread_mutex_lock(&s->lock);
-    s->core_down = true;
+    s->core_down++;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
 }
@@ -160,7 +172,7 @@ server_alloc(const struct rpc_options *opt)
     s->config = opt->config;
     s->default_deadline = opt->config->default_deadline;
     s->decode_budget = (size_t)opt->config->max_message * DECODE_FACTOR;
-    s->down_event.msg.fn = on_down;
+    s->down_event.fn = on_down;
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -199,41 +211,15 @@ rpc_server_new(const struct rpc_options *opt, char *err, size_t err_size)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-static void *
-poller_main(void *arg)
-{
-    struct shard *sh = arg;
-    gpr_timespec never = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    for (;;) {
-        grpc_event ev = grpc_completion_queue_next(sh->cq, never, NULL);
-        if (ev.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
-        if (ev.type != GRPC_OP_COMPLETE)
-            continue;
-        struct rpc_event *e = ev.tag;
-        e->ok = ev.success != 0;
-        inbox_send(sh->reactor, &e->msg);
-    }
-}
-
 void
 rpc_server_start(struct rpc_server *s)
 {
-    sigset_t all;
-    sigset_t before;
     grpc_server_start(s->core);
     s->started = true;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (size_t i = 0; i < s->shard_count; i++) {
-        struct shard *sh = &s->shards[i];
-        char name[16];
-        ASSERT(pthread_create(&sh->poller, NULL, poller_main, sh) == 0);
-        snprintf(name, sizeof(name), "rpc/poll%u", (unsigned)(i % 1000));
-        pthread_setname_np(sh->poller, name);
-        inbox_send(sh->reactor, &sh->start_msg);
+        poller_start(&s->shards[i]);
+        inbox_send(s->shards[i].reactor, &s->shards[i].start_msg);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     health_open(s->health, true);
     acceptor_start(s->acceptor);
 }
@@ -326,23 +312,20 @@ rpc_server_drain(struct rpc_server *s)
 }
 
 static void
-wait_flag(struct rpc_server *s, const bool *flag)
+wait_count(struct rpc_server *s, const size_t *n, size_t wanted)
 {
     pthread_mutex_lock(&s->lock);
-    while (!*flag)
+    while (*n < wanted)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 
 static void
-quiet_all(struct rpc_server *s)
+close_done_queues(struct rpc_server *s)
 {
     for (size_t i = 0; i < s->shard_count; i++)
-        inbox_send(s->shards[i].reactor, &s->shards[i].quiet_msg);
-    pthread_mutex_lock(&s->lock);
-    while (s->quiet < s->shard_count)
-        pthread_cond_wait(&s->changed, &s->lock);
-    pthread_mutex_unlock(&s->lock);
+        grpc_completion_queue_shutdown(s->shards[i].done_cq);
+    wait_count(s, &s->queues_down, s->shard_count);
 }
 
 void
@@ -354,15 +337,18 @@ rpc_server_stop(struct rpc_server *s)
     drain(s, 0, 0);
     grpc_server_shutdown_and_notify(s->core, s->shards[0].cq, &s->down_event);
     grpc_server_cancel_all_calls(s->core);
-    wait_flag(s, &s->core_down);
+    wait_count(s, &s->core_down, 1);
     while (!no_calls(s))
         sleep_for(DRAIN_POLL);
     health_open(s->health, false);
-    quiet_all(s);
+    for (size_t i = 0; i < s->shard_count; i++)
+        inbox_send(s->shards[i].reactor, &s->shards[i].quiet_msg);
+    wait_count(s, &s->quiet, s->shard_count);
     for (size_t i = 0; i < s->shard_count; i++) {
         grpc_completion_queue_shutdown(s->shards[i].cq);
-        ASSERT(pthread_join(s->shards[i].poller, NULL) == 0);
+        poller_join(&s->shards[i]);
     }
+    close_done_queues(s);
 }
 
 static void
@@ -389,6 +375,7 @@ close_unstarted(struct rpc_server *s)
     grpc_server_shutdown_and_notify(s->core, s->shards[0].cq, &s->down_event);
     for (size_t i = 0; i < s->shard_count; i++)
         drain_queue(s->shards[i].cq);
+    close_done_queues(s);
 }
 
 void
@@ -406,6 +393,7 @@ rpc_server_free(struct rpc_server *s)
         call_pool_free(sh);
         ASSERT(sh->calls == 0);
         grpc_completion_queue_destroy(sh->cq);
+        grpc_completion_queue_destroy(sh->done_cq);
         grpc_byte_buffer_destroy(sh->out);
         free(sh->methods);
     }

@@ -30,9 +30,8 @@ stream_call(struct stream *s)
 }
 
 void
-stream_on_received(struct inbox_msg *m)
+stream_on_received(struct rpc_event *ev)
 {
-    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
     struct rpc_call *c = ev->call;
     struct stream *s = &c->stream;
     c->pending--;
@@ -44,9 +43,8 @@ stream_on_received(struct inbox_msg *m)
 }
 
 void
-stream_on_sent(struct inbox_msg *m)
+stream_on_sent(struct rpc_event *ev)
 {
-    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
     struct rpc_call *c = ev->call;
     struct stream *s = &c->stream;
     c->pending--;
