@@ -171,8 +171,9 @@ struct rpc_server {
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    bool core_down; /* the shutdown tag has arrived */
-    size_t quiet;   /* shards that have stopped their timers */
+    size_t core_down;   /* 1: the shutdown tag has arrived */
+    size_t quiet;       /* shards that have stopped their timers */
+    size_t queues_down; /* callback queues that have ended */
     struct rpc_event down_event;
 };
 
