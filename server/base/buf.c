@@ -31,6 +31,16 @@ buf_clear(struct buf *b)
         b->data[0] = '\0';
 }
 
+/* What was written in pieces since `start` goes as a whole when the last of it did not fit. */
+static void
+buf_undo_if_cut(struct buf *b, size_t start)
+{
+    if (b->overflow && b->len > start) {
+        b->len = start;
+        b->data[start] = '\0';
+    }
+}
+
 static void
 buf_grow(struct buf *b, size_t need)
 {
@@ -77,6 +87,28 @@ void
 buf_putc(struct buf *b, char c)
 {
     buf_put(b, &c, 1);
+}
+
+void
+buf_put_uint(struct buf *b, uint64_t v)
+{
+    char text[20];
+    char *p = text + sizeof(text);
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    buf_put(b, p, (size_t)(text + sizeof(text) - p));
+}
+
+void
+buf_put_int(struct buf *b, int64_t v)
+{
+    size_t start = b->len;
+    if (v < 0)
+        buf_putc(b, '-');
+    buf_put_uint(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    buf_undo_if_cut(b, start);
 }
 
 void
@@ -170,8 +202,5 @@ buf_put_json(struct buf *b, const char *s, size_t n)
     if (n > done)
         buf_put(b, s + done, n - done);
     buf_putc(b, '"');
-    if (b->overflow && b->len > start) {
-        b->len = start;
-        b->data[start] = '\0';
-    }
+    buf_undo_if_cut(b, start);
 }

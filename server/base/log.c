@@ -12,10 +12,11 @@
 #include "base/clock.h"
 
 /* A write of PIPE_BUF bytes or less is never mixed with another: no lock is needed. */
-#define LOG_MAX_LINE  PIPE_BUF
-#define LOG_MAX_EVENT 256
-#define LOG_MAX_VALUE 1024
-#define LOG_TAIL      64 /* kept free for what closes a line */
+#define LOG_MAX_LINE   PIPE_BUF
+#define LOG_USUAL_LINE 1000
+#define LOG_MAX_EVENT  256
+#define LOG_MAX_VALUE  1024
+#define LOG_TAIL       64 /* kept free for what closes a line */
 
 static atomic_int log_level = LOG_INFO;
 static atomic_int log_form = LOG_TEXT;
@@ -66,7 +67,10 @@ put_time(struct buf *b)
     char text[CLOCK_TEXT];
     clock_format(now - us, text);
     buf_put(b, text, strlen(text) - 1);
-    buf_printf(b, ".%06dZ", (int)us);
+    char fraction[] = ".000000Z";
+    for (int i = 6; i > 0; i--, us /= 10)
+        fraction[i] = (char)('0' + us % 10);
+    buf_put(b, fraction, sizeof(fraction) - 1);
 }
 
 /* A value may stand in text without quotes when a reader cannot take it for anything else. */
@@ -124,19 +128,43 @@ put_f64(struct buf *b, double v, enum log_format format)
     buf_puts(b, text);
 }
 
-/* Text has the unit that reads best, JSON has seconds. */
+/* `v` / 10^decimals, without zeros at the end. */
+static void
+put_fixed(struct buf *b, uint64_t v, unsigned decimals)
+{
+    char text[32];
+    char *p = text + sizeof(text);
+    bool shown = false; /* a digit behind the point, and so the point */
+    for (unsigned i = 0; i < decimals; i++, v /= 10) {
+        shown = shown || v % 10 != 0;
+        if (shown)
+            *--p = (char)('0' + v % 10);
+    }
+    if (shown)
+        *--p = '.';
+    buf_put_uint(b, v);
+    buf_put(b, p, (size_t)(text + sizeof(text) - p));
+}
+
+/* Text has the unit that reads best and three decimals, JSON has seconds. */
 static void
 put_duration(struct buf *b, nsec_t d, enum log_format format)
 {
-    double ns = (double)d;
-    if (format == LOG_JSON)
-        buf_printf(b, "%.9g", ns / 1e9);
-    else if (d > -MSEC(1) && d < MSEC(1))
-        buf_printf(b, "%gus", ns / 1e3);
-    else if (d > -SEC(1) && d < SEC(1))
-        buf_printf(b, "%.6gms", ns / 1e6);
-    else
-        buf_printf(b, "%.9gs", ns / 1e9);
+    uint64_t ns = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
+    if (d < 0)
+        buf_putc(b, '-');
+    if (format == LOG_JSON) {
+        put_fixed(b, ns, 9);
+    } else if (ns < (uint64_t)MSEC(1)) {
+        put_fixed(b, ns, 3);
+        buf_puts(b, "us");
+    } else if (ns < (uint64_t)SEC(1)) {
+        put_fixed(b, (ns + 500) / 1000, 3);
+        buf_puts(b, "ms");
+    } else {
+        put_fixed(b, (ns + 500000) / 1000000, 3);
+        buf_puts(b, "s");
+    }
 }
 
 static void
@@ -147,10 +175,10 @@ put_value(struct buf *b, const struct log_kv *kv, enum log_format format)
         put_text(b, kv->s, format);
         break;
     case LOG_KV_INT:
-        buf_printf(b, "%lld", (long long)kv->i);
+        buf_put_int(b, kv->i);
         break;
     case LOG_KV_UINT:
-        buf_printf(b, "%llu", (unsigned long long)kv->u);
+        buf_put_uint(b, kv->u);
         break;
     case LOG_KV_F64:
         put_f64(b, kv->f, format);
@@ -171,12 +199,16 @@ put_head(struct buf *b, enum log_level level, const char *what, enum log_format 
     if (format == LOG_JSON) {
         buf_puts(b, "{\"time\":\"");
         put_time(b);
-        buf_printf(b, "\",\"level\":\"%s\",\"event\":", level_names[level]);
+        buf_puts(b, "\",\"level\":\"");
+        buf_puts(b, level_names[level]);
+        buf_puts(b, "\",\"event\":");
         buf_put_json(b, event.p, event.n);
         return;
     }
     put_time(b);
-    buf_printf(b, " %s ", level_names[level]);
+    buf_putc(b, ' ');
+    buf_puts(b, level_names[level]);
+    buf_putc(b, ' ');
     /* Written as a JSON string without its quotes: a phrase reads as it is, a newline cannot split
      * the line. */
     size_t start = b->len;
@@ -228,6 +260,7 @@ log_write(enum log_level level, const char *what, const struct log_kv *kv, size_
     enum log_format format = (enum log_format)atomic_load_explicit(&log_form, memory_order_relaxed);
     struct buf b;
     buf_init(&b, LOG_MAX_LINE);
+    buf_reserve(&b, LOG_USUAL_LINE);
     put_head(&b, level, what, format);
     bool whole = true;
     for (size_t i = 0; i < n; i++)

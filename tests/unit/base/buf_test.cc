@@ -122,6 +122,27 @@ TEST(Buf, BehavesLikeAStringWithALimit)
     }
 }
 
+TEST(Buf, WritesIntegers)
+{
+    for (int64_t v :
+         {int64_t{0}, int64_t{-1}, int64_t{9}, int64_t{10}, int64_t{-10}, INT64_MAX, INT64_MIN}) {
+        buf b;
+        buf_init(&b, 100);
+        buf_put_int(&b, v);
+        buf_putc(&b, ' ');
+        buf_put_uint(&b, static_cast<uint64_t>(v));
+        EXPECT_EQ(text(b), std::to_string(v) + " " + std::to_string(static_cast<uint64_t>(v)));
+        buf_fini(&b);
+    }
+    buf b;
+    buf_init(&b, 3);
+    buf_puts(&b, "a");
+    buf_put_int(&b, -12); /* its sign would fit */
+    EXPECT_EQ(text(b), "a");
+    EXPECT_TRUE(b.overflow);
+    buf_fini(&b);
+}
+
 TEST(Buf, WritesJsonStrings)
 {
     EXPECT_EQ(json(""), "\"\"");

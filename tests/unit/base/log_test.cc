@@ -203,6 +203,11 @@ TEST(Log, DurationsInReadableUnits)
 {
     const std::map<int64_t, std::string> wanted = {
         {0, "0us"},
+        {-1, "-0.001us"},
+        {999999, "999.999us"},
+        {123456789, "123.457ms"},
+        {60000000001, "60s"},
+        {INT64_MIN, "-9223372036.855s"},
         {1500, "1.5us"},
         {-1500, "-1.5us"},
         {1000000, "1ms"},
