@@ -8,7 +8,7 @@ import sys
 import sources
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]')
-PLACES = ("", "server", "client/include")  # where the compiler looks for "x/y.h"
+PLACES = ("", "server", "client", "client/include")  # where the compiler looks for "x/y.h"
 
 
 def read_rules(path):

@@ -35,6 +35,8 @@ def guards_of(path):
     gateway/json.h -> LUNA_GATEWAY_JSON_H. Outside of what ships, folders may be left out."""
     for prefix in ("server/", "client/include/luna/"):
         path = path.removeprefix(prefix)
+    if path.startswith("client/cli/"):  # included as "cli/x.h"
+        path = path.removeprefix("client/")
     *folders, name = [re.sub(r"\W", "_", part).upper() for part in path.split("/")]
     full = "_".join(["LUNA", *folders, name])
     if not path.startswith(("tests/", "proto/")):
