@@ -12,18 +12,18 @@
 /* The names as rows have them, with hyphens once config_hyphenate has run. */
 static struct {
 #define CONFIG_ROW(name, env, type, def, min, max, flags, help) char name[sizeof(#name)];
-#include "base/config.def"
+#include CONFIG_DEF
 #undef CONFIG_ROW
 } names = {
 #define CONFIG_ROW(name, env, type, def, min, max, flags, help) .name = #name,
-#include "base/config.def"
+#include CONFIG_DEF
 #undef CONFIG_ROW
 };
 
 const struct config_row config_rows[] = {
 #define CONFIG_ROW(name, env, type, def, min, max, flags, help) \
     {names.name, env, CONFIG_##type, def, min, max, flags, help, offsetof(struct config, name)},
-#include "base/config.def"
+#include CONFIG_DEF
 #undef CONFIG_ROW
 };
 const size_t config_row_count = ARRAY_LEN(config_rows);

@@ -10,6 +10,11 @@
 
 #include "base/defs.h"
 
+/* A program with settings of its own compiles config.c once more with its own file. */
+#ifndef CONFIG_DEF
+#define CONFIG_DEF "base/config.def"
+#endif
+
 enum config_type {
     CONFIG_STRING,   /* without control characters */
     CONFIG_INT,      /* int64_t */
@@ -27,7 +32,7 @@ typedef int64_t config_BYTES;
 /* Values of all settings. Strings live as long as the struct. */
 struct config {
 #define CONFIG_ROW(name, env, type, def, min, max, flags, help) config_##type name;
-#include "base/config.def"
+#include CONFIG_DEF
 #undef CONFIG_ROW
 };
 
