@@ -88,7 +88,7 @@ conn_flush(struct redis_conn *c)
         ssize_t n = send(c->fd, c->out.data + c->out_sent, c->out.len - c->out_sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        if (n < 0 && (errno == EAGAIN)) {
             conn_poll_for(c, UV_READABLE | UV_WRITABLE);
             return;
         }
@@ -218,7 +218,7 @@ conn_read(struct redis_conn *c)
         ssize_t n = read(c->fd, data, sizeof(data));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n < 0 && (errno == EAGAIN))
             return;
         if (n <= 0) {
             redis_conn_break(c, n == 0 ? "Redis closed the connection" : strerror(errno));

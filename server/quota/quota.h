@@ -1,0 +1,75 @@
+/*
+ * Accounts and API keys: who may use Luna, and how much.
+ *
+ * Thread: quota_open and quota_close: main's, around everything else. The rest: a reactor's.
+ */
+#ifndef LUNA_QUOTA_QUOTA_H
+#define LUNA_QUOTA_QUOTA_H
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "run/ctx.h"
+
+struct config;
+struct db_sql;
+struct reactor;
+struct rpc_service;
+
+extern const struct db_sql quota_sql;
+extern const struct rpc_service quota_service;
+
+#define QUOTA_DEFAULT_LIMIT 500
+#define QUOTA_MAX_NAME      100 /* characters of an account_name */
+
+/* For how long a key is believed without asking the database: a revoked key, or one whose account
+ * was deleted, may be used on a server for this long. An expired one ends at its time. */
+#define QUOTA_KEY_TTL SEC(5)
+
+struct account {
+    int64_t account_id;
+    const char *account_name;
+    int64_t quota_limit;
+    int64_t quota_used;
+    usec_t created_at;
+    usec_t updated_at;
+};
+
+/* Reads key_secret and anonymous_account. False: `err` holds one line. */
+bool quota_open(const struct config *cfg, char *err, size_t err_size);
+void quota_close(void);
+
+/* The reactor's memory of keys (SLOT_QUOTA). After db_attach; detached when its fibers have ended.
+ */
+void quota_attach(struct reactor *r);
+void quota_detach(struct reactor *r);
+
+/*
+ * Who holds `token`, an API key. Good keys and wrong ones are remembered for QUOTA_KEY_TTL; a key
+ * in use is read again in the second half of that time, so that a short absence of the database is
+ * not seen. `may_look_up` false: only what is remembered counts, RATE_LIMITED otherwise. A mistyped
+ * key costs no look-up. *ret->scopes lives in ctx's arena. Suspends: may. Fails: BAD_CREDENTIALS
+ * (unknown, mistyped, revoked), EXPIRED_CREDENTIALS, RATE_LIMITED, DB_...
+ */
+enum status quota_authenticate(struct ctx *ctx, struct str token, bool may_look_up,
+                               struct identity *ret) WARN_UNUSED;
+
+/* The account that anonymous_account names, with the role member. Suspends: may.
+ * Fails: NO_CREDENTIALS when there is none, DB_... */
+enum status quota_anonymous(struct ctx *ctx, struct identity *ret) WARN_UNUSED;
+
+/* The account `account_id`, 0: the caller's own. Suspends: once.
+ * Fails: BAD_FIELD, ACCOUNT_NOT_FOUND (also for another caller's, unless he is an admin). */
+enum status quota_account(struct ctx *ctx, int64_t account_id, struct account *ret) WARN_UNUSED;
+
+/*
+ * `luna-server admin create-account NAME [--admin] [--if-missing]`: makes the account and a key of
+ * it with the role member (or admin), and prints "account: <id>" and "key: <key>" to `out`. With
+ * `if_missing` an account of that name is taken as it is, and only gets the new key: a key cannot
+ * be shown twice. Suspends: may. Fails: BAD_FIELD, ACCOUNT_EXISTS, DB_...
+ */
+enum status quota_admin_create_account(struct ctx *ctx, const char *name, bool admin,
+                                       bool if_missing, FILE *out) WARN_UNUSED;
+
+#endif

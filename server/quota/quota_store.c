@@ -1,0 +1,121 @@
+#include "quota/quota_store.h"
+
+#include "quota/api_key.h"
+#include "quota/quota.sql.h"
+
+const struct db_col account_row[] = {
+    DB_COL(struct account, account_id, DB_INT8),
+    DB_COL(struct account, account_name, DB_TEXT),
+    DB_COL(struct account, quota_limit, DB_INT8),
+    DB_COL(struct account, quota_used, DB_INT8),
+    DB_COL(struct account, created_at, DB_TIMESTAMPTZ),
+    DB_COL(struct account, updated_at, DB_TIMESTAMPTZ),
+    DB_END,
+};
+
+const struct db_col found_key_row[] = {
+    DB_COL_NULLABLE(struct found_key, account_id, DB_INT8),
+    DB_COL_NULLABLE(struct found_key, key_id, DB_INT8),
+    DB_COL_NULLABLE(struct found_key, role, DB_TEXT),
+    DB_COL_NULLABLE(struct found_key, scopes, DB_TEXT_ARRAY),
+    DB_COL_OPT(struct found_key, expires_at, DB_TIMESTAMPTZ, has_expires_at),
+    DB_COL_OPT(struct found_key, revoked_at, DB_TIMESTAMPTZ, has_revoked_at),
+    DB_END,
+};
+
+struct found_account {
+    int64_t account_id; /* 0: none */
+};
+
+const struct db_col found_account_row[] = {
+    DB_COL_NULLABLE(struct found_account, account_id, DB_INT8),
+    DB_END,
+};
+
+enum status
+quota_store_find_key(struct ctx *ctx, const uint8_t *hash, struct found_key *ret, bool *ret_found)
+{
+    return db_maybe(ctx, &sql_quota_find_key, DB_ARGS(db_bytea(hash, API_KEY_HASH)), ret,
+                    ret_found);
+}
+
+enum status
+quota_store_find_account(struct ctx *ctx, const char *name, int64_t *ret_id)
+{
+    struct found_account row;
+    enum status st =
+        db_one(ctx, &sql_quota_find_account, DB_ARGS(db_text(name)), REASON_INTERNAL_ERROR, &row);
+    if (st == OK)
+        *ret_id = row.account_id;
+    return st;
+}
+
+enum status
+quota_store_touch_keys(struct ctx *ctx, const int64_t *account_ids, const int64_t *key_ids,
+                       size_t n, int64_t *ret_touched)
+{
+    struct db_int8_value row;
+    enum status st = db_one(ctx, &sql_quota_touch_keys,
+                            DB_ARGS(db_int8_array(account_ids, n), db_int8_array(key_ids, n)),
+                            REASON_INTERNAL_ERROR, &row);
+    if (st == OK)
+        *ret_touched = row.value;
+    return st;
+}
+
+enum status
+quota_store_get_account(struct ctx *ctx, int64_t account_id, struct account *ret)
+{
+    return db_one(ctx, &sql_quota_get_account, DB_ARGS(db_int8(account_id)),
+                  REASON_ACCOUNT_NOT_FOUND, ret);
+}
+
+enum status
+quota_store_account_by_name(struct ctx *ctx, const char *name, struct account *ret, bool *ret_found)
+{
+    return db_maybe(ctx, &sql_quota_account_by_name, DB_ARGS(db_text(name)), ret, ret_found);
+}
+
+enum status
+quota_store_insert_account(struct ctx *ctx, const char *name, int64_t quota_limit,
+                           struct account *ret)
+{
+    return db_one(ctx, &sql_quota_insert_account, DB_ARGS(db_text(name), db_int8(quota_limit)),
+                  REASON_INTERNAL_ERROR, ret);
+}
+
+enum status
+quota_store_insert_key(struct ctx *ctx, const struct new_key *key, int64_t *ret_key_id)
+{
+    struct db_int8_value row;
+    enum status st = db_one(ctx, &sql_quota_insert_key,
+                            DB_ARGS(db_int8(key->account_id), db_bytea(key->hash, API_KEY_HASH),
+                                    db_text(key->prefix), db_text(quota_role_name(key->role)),
+                                    db_array_of(DB_TEXT_ARRAY, key->scopes, NULL, key->scope_count),
+                                    db_text(key->name),
+                                    db_opt(key->expires_at != 0, db_timestamptz(key->expires_at))),
+                            REASON_INTERNAL_ERROR, &row);
+    if (st == OK)
+        *ret_key_id = row.value;
+    return st;
+}
+
+static const char *const role_names[] = {[ROLE_NONE] = "none",
+                                         [ROLE_DEVICE] = "device",
+                                         [ROLE_MEMBER] = "member",
+                                         [ROLE_ADMIN] = "admin"};
+
+const char *
+quota_role_name(enum role role)
+{
+    return role_names[role];
+}
+
+enum role
+quota_role_parse(const char *name)
+{
+    for (size_t r = ROLE_DEVICE; r < ARRAY_LEN(role_names); r++)
+        if (str_eq(str_of(name), str_of(role_names[r])))
+            return (enum role)r;
+    return ROLE_NONE;
+}
