@@ -1,0 +1,34 @@
+#include "cli/number.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+void
+number_print(double x, char out[NUMBER_TEXT])
+{
+    if (std::isnan(x)) {
+        std::strcpy(out, "NaN");
+        return;
+    }
+    if (std::isinf(x)) {
+        std::strcpy(out, x > 0 ? "Infinity" : "-Infinity");
+        return;
+    }
+    *std::to_chars(out, out + NUMBER_TEXT - 1, x).ptr = '\0';
+}
+
+bool
+number_read(const char *s, size_t n, double *ret)
+{
+    if (n > 1 && *s == '+' && s[1] != '-' && s[1] != '+') {
+        s++;
+        n--;
+    }
+    double x;
+    auto [end, error] = std::from_chars(s, s + n, x);
+    if (error != std::errc() || end != s + n || std::isnan(x))
+        return false;
+    *ret = x;
+    return true;
+}
