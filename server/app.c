@@ -133,7 +133,8 @@ static bool
 make_reactors(struct app *app, char *err, size_t err_size)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t n = app->cfg->reactors > 0 ? (size_t)app->cfg->reactors : (size_t)(cores > 0 ? cores : 1);
+    size_t n =
+        app->cfg->reactors > 0 ? (size_t)app->cfg->reactors : (size_t)(cores > 0 ? cores : 1);
     size_t threads = app->cfg->compute_threads > 0 ? (size_t)app->cfg->compute_threads : n;
     app->per_reactor = calloc(n, sizeof(*app->per_reactor));
     app->reactors = calloc(n, sizeof(struct reactor *));
@@ -219,8 +220,8 @@ make_admin(struct app *app, char *err, size_t err_size)
 
 /* ---- serving --------------------------------------------------------------------------------- */
 
-/* What is missing now, "" when nothing. Redis may be away once the server serves: methods say in their
- * policy what they do then. */
+/* What is missing now, "" when nothing. Redis may be away once the server serves: methods say in
+ * their policy what they do then. */
 static void
 look(const struct app *app, bool starting, char *ret_missing, size_t size)
 {
@@ -267,7 +268,8 @@ wait_signal(const struct app *app, nsec_t d)
 static bool
 wait_for_dependencies(struct app *app)
 {
-    nsec_t give_up = app->cfg->start_timeout > 0 ? clock_now() + app->cfg->start_timeout : NSEC_NEVER;
+    nsec_t give_up =
+        app->cfg->start_timeout > 0 ? clock_now() + app->cfg->start_timeout : NSEC_NEVER;
     char err[512];
     bool checked = false;
     while (!app->ready) {
@@ -377,7 +379,8 @@ app_serve(const struct config *cfg)
     return code;
 }
 
-/* ---- admin commands --------------------------------------------------------------------------- */
+/* ---- admin commands ---------------------------------------------------------------------------
+ */
 
 struct admin_work {
     const struct config *cfg;
@@ -393,6 +396,7 @@ static void
 on_admin_stop(struct stop_hook *h)
 {
     (void)h;
+    quota_detach(reactor_current());
     db_detach(reactor_current());
 }
 
@@ -401,6 +405,7 @@ create_account(struct ctx *ctx, void *arg)
 {
     struct admin_work *w = arg;
     db_attach(w->db, ctx->reactor);
+    quota_attach(ctx->reactor);
     w->stop.fn = on_admin_stop;
     reactor_at_stop(ctx->reactor, &w->stop);
     ctx->deadline = clock_now() + SEC(10);
@@ -409,7 +414,8 @@ create_account(struct ctx *ctx, void *arg)
         st = quota_admin_create_account(ctx, w->name, w->admin, w->if_missing, stdout);
     w->ok = st == OK;
     if (!w->ok)
-        fprintf(stderr, "luna-server: %s%s%s\n", ctx->error.message ? ctx->error.message : status_name(st),
+        fprintf(stderr, "luna-server: %s%s%s\n",
+                ctx->error.message ? ctx->error.message : status_name(st),
                 ctx->error.detail ? ": " : "", ctx->error.detail ? ctx->error.detail : "");
 }
 

@@ -13,16 +13,17 @@
 static void
 print_help(FILE *out)
 {
-    fputs("luna-server: observations over gRPC\n\n"
-          "  luna-server [--SETTING=VALUE ...]                serve\n"
-          "  luna-server migrate up|down|status|recreate      change the database's schema\n"
-          "  luna-server admin create-account NAME [--admin] [--if-missing]\n"
-          "                                                   make an account and print its API key\n"
-          "  luna-server --print-config                       the settings in force\n"
-          "  luna-server --print-config-markdown              the table of settings\n"
-          "  luna-server --version | --help\n\n"
-          "Settings (command line, then environment, then default):\n\n",
-          out);
+    fputs(
+        "luna-server: observations over gRPC\n\n"
+        "  luna-server [--SETTING=VALUE ...]                serve\n"
+        "  luna-server migrate up|down|status|recreate      change the database's schema\n"
+        "  luna-server admin create-account NAME [--admin] [--if-missing]\n"
+        "                                                   make an account and print its API key\n"
+        "  luna-server --print-config                       the settings in force\n"
+        "  luna-server --print-config-markdown              the table of settings\n"
+        "  luna-server --version | --help\n\n"
+        "Settings (command line, then environment, then default):\n\n",
+        out);
     config_print_help(out);
 }
 
@@ -51,7 +52,8 @@ start_log(const struct config *cfg)
 {
     enum log_level level;
     if (!log_level_parse(cfg->log_level, &level)) {
-        fprintf(stderr, "luna-server: log-level (LOG_LEVEL) is not a level: '%s'\n", cfg->log_level);
+        fprintf(stderr, "luna-server: log-level (LOG_LEVEL) is not a level: '%s'\n",
+                cfg->log_level);
         return false;
     }
     bool json = strcmp(cfg->log_format, "json") == 0;

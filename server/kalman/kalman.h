@@ -9,6 +9,10 @@
 
 #include "run/ctx.h"
 
+struct rpc_service;
+
+extern const struct rpc_service kalman_service;
+
 #define KALMAN_MAX_VALUES 10000000
 
 /* A number that may be left out. */
