@@ -511,8 +511,6 @@ log_broken(const struct conn *c, const char *why)
 {
     struct str text = str_trim(str_of(why));
 
-    if (c->pool->closing)
-        return;
     if (c->state == CONN_READY || c->state == CONN_LEASED)
         log_warning("database connection lost", log_strn("why", text));
     else if (c->failures % 16 == 0)
@@ -543,8 +541,10 @@ conn_break(struct conn *c, enum fate fate, const char *why)
 
     if (!c->pq)
         return;
-    log_broken(c, why);
-    pool_count(p, was_up ? COUNT_LOST : COUNT_CONNECT_FAILURES);
+    if (fate != FATE_SHUTDOWN) {
+        log_broken(c, why);
+        pool_count(p, was_up ? COUNT_LOST : COUNT_CONNECT_FAILURES);
+    }
     if (fate == FATE_TIMEOUT)
         pool_count(p, COUNT_TIMEOUTS);
     list_init(&orphans);

@@ -210,7 +210,7 @@ leave_pipeline(struct ctx *ctx, struct copy *cp)
 }
 
 static void
-enter_pipeline(struct copy *cp, enum status st)
+enter_pipeline(struct copy *cp)
 {
     struct conn *c = cp->lease->conn;
 
@@ -218,7 +218,7 @@ enter_pipeline(struct copy *cp, enum status st)
         return;
     if (PQtransactionStatus(c->pq) == PQTRANS_ACTIVE || PQenterPipelineMode(c->pq) != 1) {
         cp->lease->failed = true; /* the fiber left in the middle */
-        conn_break(c, FATE_LOST, st == OK ? "COPY did not end" : "COPY was given up");
+        conn_break(c, FATE_SHUTDOWN, "COPY was given up");
         return;
     }
     c->manual = false;
@@ -239,7 +239,7 @@ copy_in_tx(struct ctx *ctx, void *arg)
     buf_init(&cp->out, MAX_ROW);
     arena_init(&cp->scratch, 0);
     st = run_copy(ctx, cp);
-    enter_pipeline(cp, st);
+    enter_pipeline(cp);
     arena_fini(&cp->scratch);
     buf_fini(&cp->out);
     pool_count(cp->lease->pool, COUNT_STATEMENTS);

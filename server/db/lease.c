@@ -133,10 +133,10 @@ lease_release(struct db_lease *l)
 }
 
 void
-lease_abandon(struct db_lease *l, const char *why)
+lease_abandon(struct db_lease *l)
 {
     if (l->conn)
-        conn_break(l->conn, FATE_LOST, why);
+        conn_break(l->conn, FATE_SHUTDOWN, "given up");
     lease_release(l);
 }
 

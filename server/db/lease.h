@@ -29,8 +29,8 @@ enum status lease_acquire(struct ctx *ctx, struct db_lease **ret) WARN_UNUSED;
  */
 void lease_release(struct db_lease *l);
 
-/* Closes the connection as well: its state is not known. */
-void lease_abandon(struct db_lease *l, const char *why);
+/* Closes the connection as well, on purpose: what is under way on it would take too long to end. */
+void lease_abandon(struct db_lease *l);
 
 /* For connections in manual mode: waits until the socket can be read (or written as well, when
  * `writable`) or the database timeout is over, which closes the connection. Suspends: once. Fails:

@@ -112,7 +112,7 @@ db_stream_close(struct db_stream *s)
         return;
     s->lease = NULL;
     /* Rows are still to come: reading them all may take long, a new connection does not. */
-    lease_abandon(l, "a stream was closed before its end");
+    lease_abandon(l);
     if (s->failed == OK)
         s->failed = END;
 }

@@ -1,7 +1,5 @@
 #include "unit/db/db_tables.h"
 
-#include <cmath>
-
 TEST(verbs, one_returns_a_row)
 {
     with_db(test_database(), [](struct ctx *ctx) {
@@ -122,8 +120,6 @@ TEST(verbs, an_argument_of_many_megabytes_arrives_whole)
 TEST(verbs, a_unique_violation_has_the_statements_reason)
 {
     with_db(test_database(), [](struct ctx *ctx) {
-        const struct db_args args[] = {{}};
-        (void)args;
         ASSERT_EQ(insert_item(ctx, 1, "same"), OK);
         EXPECT_EQ(db_exec(ctx, &sql_t_item_insert,
                           DB_ARGS(db_int8(2), db_text("same"), db_float8(1)), NULL),
