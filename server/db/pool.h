@@ -194,8 +194,8 @@ bool conn_take_prepared(struct conn *c, const struct flight *f, const PGresult *
 void conn_move(struct conn *c, enum conn_state to);
 
 /* Closes the socket, gives back all that was under way, and plans the next attempt. `fate` is for
- * requests that can not be sent again: FATE_LOST, FATE_TIMEOUT, or FATE_SHUTDOWN when we close it on
- * purpose, which is not logged. */
+ * requests that can not be sent again: FATE_LOST, FATE_TIMEOUT, or FATE_SHUTDOWN when we close it
+ * on purpose, which is not logged. */
 void conn_break(struct conn *c, enum fate fate, const char *why);
 
 /* Puts one request, whose arguments were checked, behind what was sent already. The connection

@@ -70,6 +70,14 @@ struct db_setup {
     bool wait = true; /* until a connection is ready */
 };
 
+/* The database of a setup, for looking at it from outside. */
+static inline std::string
+name_of(const db_setup &setup)
+{
+    const size_t at = setup.url.find("dbname=") + 7;
+    return setup.url.substr(at, setup.url.find(' ', at) - at);
+}
+
 /* Runs `body` on a fiber of a reactor with an attached database, then ends both. */
 static inline void
 with_db(const db_setup &setup, const std::function<void(struct ctx *)> &body)

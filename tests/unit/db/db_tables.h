@@ -36,14 +36,6 @@ test_database(const pg_server &server = pg())
     return setup;
 }
 
-/* The database of a setup, for looking at it from outside. */
-static inline std::string
-name_of(const db_setup &setup)
-{
-    const size_t at = setup.url.find("dbname=") + 7;
-    return setup.url.substr(at, setup.url.find(' ', at) - at);
-}
-
 static inline enum status
 insert_item(struct ctx *ctx, int64_t id, const char *label)
 {

@@ -90,8 +90,9 @@ TEST(gather, rows_come_back_to_their_callers)
                 struct t_item item = {};
                 bool found = false;
                 const std::string label = "row " + std::to_string(i);
-                EXPECT_EQ(db_gather_row(c, g, DB_ARGS(db_int8(i), db_text(label.c_str())), &item, &found),
-                          OK)
+                EXPECT_EQ(
+                    db_gather_row(c, g, DB_ARGS(db_int8(i), db_text(label.c_str())), &item, &found),
+                    OK)
                     << failure(c);
                 EXPECT_EQ(found, i != 5) << i;
                 if (found) {

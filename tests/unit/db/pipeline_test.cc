@@ -66,8 +66,9 @@ TEST(pipeline, reads_that_a_neighbour_aborts_are_sent_again_alone)
         for (int i = 0; i < 20; i++) {
             all.spawn([i, &good, &bad](struct ctx *c) {
                 struct db_int8_value v = {};
-                enum status st = db_one(c, &sql_t_divide, DB_ARGS(db_int8(100), db_int8(i == 7 ? 0 : 4)),
-                                        REASON_NONE, &v);
+                enum status st =
+                    db_one(c, &sql_t_divide, DB_ARGS(db_int8(100), db_int8(i == 7 ? 0 : 4)),
+                           REASON_NONE, &v);
                 good += st == OK && v.value == 25;
                 bad += st == INTERNAL;
             });
@@ -91,7 +92,8 @@ TEST(pipeline, many_turns_of_reads_overlap_on_one_connection)
             all.spawn([i, &good](struct ctx *c) {
                 for (int k = 0; k < 50; k++) {
                     struct db_int8_value v = {};
-                    if (db_one(c, &sql_t_select_one, DB_ARGS(db_int8(i * 1000 + k)), REASON_NONE, &v) == OK)
+                    if (db_one(c, &sql_t_select_one, DB_ARGS(db_int8(i * 1000 + k)), REASON_NONE,
+                               &v) == OK)
                         good += v.value == i * 1000 + k;
                     arena_reset(c->arena);
                 }
@@ -112,13 +114,13 @@ TEST(pipeline, large_arguments_and_results_do_not_block_each_other)
         for (int i = 0; i < 8; i++) {
             all.spawn([&](struct ctx *c) {
                 struct t_types row = {};
-                enum status st = db_one(
-                    c, &sql_t_types,
-                    DB_ARGS(db_null(DB_BOOL), db_null(DB_INT2), db_null(DB_INT4), db_null(DB_INT8),
-                            db_null(DB_FLOAT4), db_null(DB_FLOAT8), db_text(big.c_str()),
-                            db_null(DB_BYTEA), db_null(DB_UUID), db_null(DB_TIMESTAMPTZ),
-                            db_null(DB_DATE), db_null(DB_JSONB)),
-                    REASON_NONE, &row);
+                enum status st =
+                    db_one(c, &sql_t_types,
+                           DB_ARGS(db_null(DB_BOOL), db_null(DB_INT2), db_null(DB_INT4),
+                                   db_null(DB_INT8), db_null(DB_FLOAT4), db_null(DB_FLOAT8),
+                                   db_text(big.c_str()), db_null(DB_BYTEA), db_null(DB_UUID),
+                                   db_null(DB_TIMESTAMPTZ), db_null(DB_DATE), db_null(DB_JSONB)),
+                           REASON_NONE, &row);
                 good += st == OK && row.t == big;
             });
         }
@@ -136,7 +138,8 @@ TEST(pipeline, a_write_does_not_wait_in_front_of_reads_when_another_connection_i
         while (stats_of(ctx).connections_ready < 2)
             ASSERT_EQ(fiber_sleep(ctx, MSEC(5)), OK);
         all.spawn([](struct ctx *c) {
-            EXPECT_EQ(db_exec(c, &sql_t_sleep_write, DB_ARGS(db_float8(0.5), db_int8(1)), NULL), OK);
+            EXPECT_EQ(db_exec(c, &sql_t_sleep_write, DB_ARGS(db_float8(0.5), db_int8(1)), NULL),
+                      OK);
         });
         ASSERT_EQ(fiber_sleep(ctx, MSEC(20)), OK);
         const nsec_t start = clock_now();
@@ -191,7 +194,8 @@ TEST(pipeline, a_cancelled_caller_leaves_and_the_answer_finds_nobody)
                 victims[i] = c;
                 /* Half of them are on their way, half still queue behind a full turn. */
                 ends[i] = i % 2 ? db_one(c, &sql_t_sleep, DB_ARGS(db_float8(0.05)), REASON_NONE, &v)
-                                : db_one(c, &sql_t_divide, DB_ARGS(db_int8(1), db_int8(0)), REASON_NONE, &n);
+                                : db_one(c, &sql_t_divide, DB_ARGS(db_int8(1), db_int8(0)),
+                                         REASON_NONE, &n);
             });
         }
         ASSERT_EQ(fiber_sleep(ctx, MSEC(10)), OK);
@@ -228,7 +232,8 @@ TEST(pipeline, a_deadline_ends_the_wait)
         struct db_text_value v = {};
         const nsec_t start = clock_now();
         ctx->deadline = start + MSEC(50);
-        EXPECT_EQ(db_one(ctx, &sql_t_sleep, DB_ARGS(db_float8(0.5)), REASON_NONE, &v), DEADLINE_EXCEEDED);
+        EXPECT_EQ(db_one(ctx, &sql_t_sleep, DB_ARGS(db_float8(0.5)), REASON_NONE, &v),
+                  DEADLINE_EXCEEDED);
         EXPECT_EQ(ctx->error.reason, REASON_DEADLINE_PASSED);
         EXPECT_LT(clock_now() - start, MSEC(300));
         ctx->deadline = NSEC_NEVER;
@@ -243,7 +248,8 @@ TEST(pipeline, the_server_cancels_what_takes_longer_than_the_timeout)
     setup.timeout = MSEC(150);
     with_db(setup, [](struct ctx *ctx) {
         struct db_text_value v = {};
-        EXPECT_EQ(db_one(ctx, &sql_t_sleep, DB_ARGS(db_float8(5)), REASON_NONE, &v), DEADLINE_EXCEEDED);
+        EXPECT_EQ(db_one(ctx, &sql_t_sleep, DB_ARGS(db_float8(5)), REASON_NONE, &v),
+                  DEADLINE_EXCEEDED);
         EXPECT_EQ(ctx->error.reason, REASON_DB_TIMEOUT);
         EXPECT_NE(failure(ctx).find("57014"), std::string::npos) << failure(ctx);
         fail_clear(ctx);
@@ -261,13 +267,15 @@ TEST(pipeline, reads_marked_so_go_to_the_replica)
         struct db_text_value v = {};
         while (stats_of(ctx).connections_ready < 2)
             ASSERT_EQ(fiber_sleep(ctx, MSEC(5)), OK);
-        ASSERT_EQ(db_one(ctx, &sql_t_replica_read, DB_NO_ARGS, REASON_NONE, &v), OK) << failure(ctx);
+        ASSERT_EQ(db_one(ctx, &sql_t_replica_read, DB_NO_ARGS, REASON_NONE, &v), OK)
+            << failure(ctx);
         EXPECT_EQ(v.value, other);
     });
     setup.replica_url = pg().url("no_such_database", "luna_app");
     with_db(setup, [&](struct ctx *ctx) {
         struct db_text_value v = {};
-        ASSERT_EQ(db_one(ctx, &sql_t_replica_read, DB_NO_ARGS, REASON_NONE, &v), OK) << failure(ctx);
+        ASSERT_EQ(db_one(ctx, &sql_t_replica_read, DB_NO_ARGS, REASON_NONE, &v), OK)
+            << failure(ctx);
         EXPECT_EQ(v.value, name_of(setup));
     });
 }

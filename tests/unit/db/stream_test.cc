@@ -147,13 +147,14 @@ TEST(stream, runs_as_the_caller)
     });
 }
 
-/* ---- COPY --------------------------------------------------------------------------------------- */
+/* ---- COPY ---------------------------------------------------------------------------------------
+ */
 
 struct source {
     int64_t next = 1;
     int64_t last = 0;
-    int64_t bad = 0;           /* this row repeats the first's key */
-    int64_t fails = 0;         /* at this row the caller gives up */
+    int64_t bad = 0;   /* this row repeats the first's key */
+    int64_t fails = 0; /* at this row the caller gives up */
     std::string label;
 };
 
@@ -227,7 +228,8 @@ TEST(copy, joins_a_transaction)
                           [](struct ctx *c, void *arg) {
                               source s;
                               s.last = 100;
-                              EXPECT_EQ(db_copy_in(c, &sql_t_copy, next_row, &s, NULL), OK) << failure(c);
+                              EXPECT_EQ(db_copy_in(c, &sql_t_copy, next_row, &s, NULL), OK)
+                                  << failure(c);
                               EXPECT_EQ(count_items(c), 100) << "pipeline mode is back";
                               return *static_cast<bool *>(arg) ? OK : fail_plain(c, QUOTA_SPENT);
                           },

@@ -2,7 +2,8 @@
 
 /* A C function pointer for a lambda that captures. */
 static enum status
-in_tx(struct ctx *ctx, enum db_isolation level, const std::function<enum status(struct ctx *)> &body)
+in_tx(struct ctx *ctx, enum db_isolation level,
+      const std::function<enum status(struct ctx *)> &body)
 {
     return db_tx_at(
         ctx, level,
@@ -28,7 +29,8 @@ TEST(tx, commits_all_of_it)
                   OK)
             << failure(ctx);
         EXPECT_EQ(pg().value(name_of(setup), "SELECT count(*) FROM item"), "2");
-        EXPECT_EQ(stats_of(ctx).syncs - syncs, 5u) << "3 statements, COMMIT, and the connection's own";
+        EXPECT_EQ(stats_of(ctx).syncs - syncs, 5u)
+            << "3 statements, COMMIT, and the connection's own";
         EXPECT_EQ(stats_of(ctx).connections_leased, 0u);
     });
 }
@@ -113,20 +115,21 @@ TEST(tx, is_done_again_after_a_serialization_failure)
             int at_meeting = 0;
             for (int i = 0; i < 2; i++) {
                 all.spawn([&, level](struct ctx *c) {
-                    EXPECT_EQ(in_tx(c, level,
-                                    [&](struct ctx *d) {
-                                        struct db_int8_value v = {};
-                                        tries++;
-                                        enum status st = db_one(d, &sql_t_counter_read,
-                                                                DB_ARGS(db_int8(1)), REASON_NONE, &v);
-                                        for (at_meeting++; st == OK && at_meeting < 2;)
-                                            st = fiber_sleep(d, MSEC(1));
-                                        if (st != OK)
-                                            return st;
-                                        return db_exec(d, &sql_t_counter_write,
-                                                       DB_ARGS(db_int8(1), db_int8(v.value + 1)), NULL);
-                                    }),
-                              OK)
+                    EXPECT_EQ(
+                        in_tx(c, level,
+                              [&](struct ctx *d) {
+                                  struct db_int8_value v = {};
+                                  tries++;
+                                  enum status st = db_one(d, &sql_t_counter_read,
+                                                          DB_ARGS(db_int8(1)), REASON_NONE, &v);
+                                  for (at_meeting++; st == OK && at_meeting < 2;)
+                                      st = fiber_sleep(d, MSEC(1));
+                                  if (st != OK)
+                                      return st;
+                                  return db_exec(d, &sql_t_counter_write,
+                                                 DB_ARGS(db_int8(1), db_int8(v.value + 1)), NULL);
+                              }),
+                        OK)
                         << failure(c);
                 });
             }
@@ -150,8 +153,9 @@ TEST(tx, is_done_again_after_a_deadlock)
             all.spawn([&, i](struct ctx *c) {
                 EXPECT_EQ(in_tx(c, DB_READ_COMMITTED,
                                 [&, i](struct ctx *d) {
-                                    enum status st = db_exec(d, &sql_t_counter_write,
-                                                             DB_ARGS(db_int8(1 + i), db_int8(5)), NULL);
+                                    enum status st =
+                                        db_exec(d, &sql_t_counter_write,
+                                                DB_ARGS(db_int8(1 + i), db_int8(5)), NULL);
                                     for (met++; st == OK && met < 2;)
                                         st = fiber_sleep(d, MSEC(1));
                                     if (st != OK)
@@ -203,14 +207,16 @@ TEST(tx, a_cancelled_one_rolls_back_and_its_connection_serves_on)
                             [](struct ctx *d) {
                                 struct db_text_value v = {};
                                 EXPECT_EQ(insert_item(d, 1, "a"), OK);
-                                return db_one(d, &sql_t_sleep, DB_ARGS(db_float8(0.2)), REASON_NONE, &v);
+                                return db_one(d, &sql_t_sleep, DB_ARGS(db_float8(0.2)), REASON_NONE,
+                                              &v);
                             }),
                       CANCELLED);
         });
         ASSERT_EQ(fiber_sleep(ctx, MSEC(60)), OK);
         ctx_cancel(victim);
         all.join();
-        EXPECT_EQ(in_tx(ctx, DB_READ_COMMITTED, [](struct ctx *c) { return insert_item(c, 2, "b"); }), OK)
+        EXPECT_EQ(
+            in_tx(ctx, DB_READ_COMMITTED, [](struct ctx *c) { return insert_item(c, 2, "b"); }), OK)
             << failure(ctx);
         EXPECT_EQ(count_items(ctx), 1);
         EXPECT_EQ(stats_of(ctx).lost, 0u);
@@ -226,7 +232,8 @@ TEST(tx, runs_as_the_caller)
                         [](struct ctx *c) {
                             for (int i = 0; i < 2; i++) {
                                 struct t_identity who = {};
-                                EXPECT_EQ(db_one(c, &sql_t_whoami, DB_NO_ARGS, REASON_NONE, &who), OK);
+                                EXPECT_EQ(db_one(c, &sql_t_whoami, DB_NO_ARGS, REASON_NONE, &who),
+                                          OK);
                                 EXPECT_STREQ(who.account, "42");
                                 EXPECT_STREQ(who.role, "device");
                             }

@@ -23,8 +23,8 @@ TEST(types, scalars_at_their_extremes)
         round_trip(ctx,
                    {db_bool(true), db_int2(INT16_MIN), db_int4(INT32_MIN), db_int8(INT64_MIN),
                     db_float4(FLT_MAX), db_float8(DBL_MAX), db_text("Ünïcödé ☃ 𝄞"),
-                    db_bytea(bytes, sizeof(bytes)), db_uuid(&u), db_timestamptz(-1), db_date(-719162),
-                    db_jsonb("{\"a\": [1, null]}")},
+                    db_bytea(bytes, sizeof(bytes)), db_uuid(&u), db_timestamptz(-1),
+                    db_date(-719162), db_jsonb("{\"a\": [1, null]}")},
                    &r);
         EXPECT_TRUE(r.b && r.has_b);
         EXPECT_EQ(r.i2, INT16_MIN);
@@ -77,12 +77,13 @@ TEST(types, nulls)
     with_db(test_database(), [](struct ctx *ctx) {
         struct t_types r;
         round_trip(ctx,
-                   {db_opt(false, db_bool(true)), db_null(DB_INT2), db_null(DB_INT4), db_null(DB_INT8),
-                    db_null(DB_FLOAT4), db_null(DB_FLOAT8), db_text(NULL), db_bytea(NULL, 0),
-                    db_uuid(NULL), db_null(DB_TIMESTAMPTZ), db_null(DB_DATE), db_jsonb(NULL)},
+                   {db_opt(false, db_bool(true)), db_null(DB_INT2), db_null(DB_INT4),
+                    db_null(DB_INT8), db_null(DB_FLOAT4), db_null(DB_FLOAT8), db_text(NULL),
+                    db_bytea(NULL, 0), db_uuid(NULL), db_null(DB_TIMESTAMPTZ), db_null(DB_DATE),
+                    db_jsonb(NULL)},
                    &r);
-        EXPECT_FALSE(r.has_b || r.has_i2 || r.has_i4 || r.has_i8 || r.has_f4 || r.has_f8 || r.has_u ||
-                     r.has_ts || r.has_d);
+        EXPECT_FALSE(r.has_b || r.has_i2 || r.has_i4 || r.has_i8 || r.has_f4 || r.has_f8 ||
+                     r.has_u || r.has_ts || r.has_d);
         EXPECT_EQ(r.t, nullptr);
         EXPECT_EQ(r.bytes.p, nullptr);
         EXPECT_EQ(r.j, nullptr);
@@ -108,25 +109,27 @@ TEST(types, instants_mean_the_same_on_both_sides)
             round_trip(ctx,
                        {db_null(DB_BOOL), db_null(DB_INT2), db_null(DB_INT4), db_null(DB_INT8),
                         db_null(DB_FLOAT4), db_null(DB_FLOAT8), db_null(DB_TEXT), db_null(DB_BYTEA),
-                        db_null(DB_UUID), db_timestamptz(c.us), db_null(DB_DATE), db_null(DB_JSONB)},
+                        db_null(DB_UUID), db_timestamptz(c.us), db_null(DB_DATE),
+                        db_null(DB_JSONB)},
                        &r);
             EXPECT_EQ(r.ts, c.us);
             char usec[32];
             snprintf(usec, sizeof(usec), "%lld", static_cast<long long>(c.us));
-            EXPECT_EQ(pg().value(name_of(setup),
-                                 std::string("SELECT (extract(epoch FROM timestamptz '") + c.text +
-                                     "') * 1000000)::bigint"),
-                      usec);
+            EXPECT_EQ(
+                pg().value(name_of(setup), std::string("SELECT (extract(epoch FROM timestamptz '") +
+                                               c.text + "') * 1000000)::bigint"),
+                usec);
         }
         /* Out of the server's range: its refusal, not a wrapped number. */
         struct t_types r = {};
-        EXPECT_EQ(db_one(ctx, &sql_t_types,
-                         DB_ARGS(db_null(DB_BOOL), db_null(DB_INT2), db_null(DB_INT4), db_null(DB_INT8),
-                                 db_null(DB_FLOAT4), db_null(DB_FLOAT8), db_null(DB_TEXT),
-                                 db_null(DB_BYTEA), db_null(DB_UUID), db_timestamptz(INT64_MIN + 2),
-                                 db_null(DB_DATE), db_null(DB_JSONB)),
-                         REASON_NONE, &r),
-                  INVALID_ARGUMENT)
+        EXPECT_EQ(
+            db_one(ctx, &sql_t_types,
+                   DB_ARGS(db_null(DB_BOOL), db_null(DB_INT2), db_null(DB_INT4), db_null(DB_INT8),
+                           db_null(DB_FLOAT4), db_null(DB_FLOAT8), db_null(DB_TEXT),
+                           db_null(DB_BYTEA), db_null(DB_UUID), db_timestamptz(INT64_MIN + 2),
+                           db_null(DB_DATE), db_null(DB_JSONB)),
+                   REASON_NONE, &r),
+            INVALID_ARGUMENT)
             << failure(ctx);
         fail_clear(ctx);
     });
@@ -149,17 +152,18 @@ TEST(types, arrays_there_and_back)
         const int32_t d[] = {-1, 0, 20000};
         const char *const j[] = {"1", "\"two\"", "{\"three\": 3}"};
         struct t_arrays r = {};
-        ASSERT_EQ(db_one(ctx, &sql_t_arrays,
-                         DB_ARGS(db_bool_array(b, 3), db_int2_array(i2, 3), db_int4_array(i4, 3),
-                                 db_int8_array(i8, 3), db_float4_array(f4, 3), db_float8_array(f8, 3),
-                                 db_text_array(const_cast<char *const *>(t), 3), db_bytea_array(bytes, 3),
-                                 db_uuid_array(u, 3), db_timestamptz_array(ts, 3), db_date_array(d, 3),
-                                 db_jsonb_array(const_cast<char *const *>(j), 3)),
-                         REASON_NONE, &r),
-                  OK)
+        ASSERT_EQ(
+            db_one(ctx, &sql_t_arrays,
+                   DB_ARGS(db_bool_array(b, 3), db_int2_array(i2, 3), db_int4_array(i4, 3),
+                           db_int8_array(i8, 3), db_float4_array(f4, 3), db_float8_array(f8, 3),
+                           db_text_array(const_cast<char *const *>(t), 3), db_bytea_array(bytes, 3),
+                           db_uuid_array(u, 3), db_timestamptz_array(ts, 3), db_date_array(d, 3),
+                           db_jsonb_array(const_cast<char *const *>(j), 3)),
+                   REASON_NONE, &r),
+            OK)
             << failure(ctx);
-        for (const struct db_array *a : {&r.b, &r.i2, &r.i4, &r.i8, &r.f4, &r.f8, &r.t, &r.bytes, &r.u,
-                                         &r.ts, &r.d, &r.j}) {
+        for (const struct db_array *a :
+             {&r.b, &r.i2, &r.i4, &r.i8, &r.f4, &r.f8, &r.t, &r.bytes, &r.u, &r.ts, &r.d, &r.j}) {
             EXPECT_EQ(a->n, 3u);
             EXPECT_EQ(a->nulls, nullptr);
         }
@@ -196,8 +200,8 @@ TEST(types, arrays_that_are_empty_large_or_hold_nulls)
                            db_int8_array(many.data(), many.size()), db_float4_array(NULL, 0),
                            db_array_of(DB_FLOAT8_ARRAY, f8, nulls, 2),
                            db_text_array(const_cast<char *const *>(t), 2), db_bytea_array(NULL, 0),
-                           db_uuid_array(NULL, 0), db_timestamptz_array(NULL, 0), db_date_array(NULL, 0),
-                           db_jsonb_array(NULL, 0)),
+                           db_uuid_array(NULL, 0), db_timestamptz_array(NULL, 0),
+                           db_date_array(NULL, 0), db_jsonb_array(NULL, 0)),
                    REASON_NONE, &r),
             OK)
             << failure(ctx);
@@ -217,7 +221,8 @@ TEST(types, arrays_that_are_empty_large_or_hold_nulls)
         for (int i = 0; i < 12; i++)
             args[i] = db_null(static_cast<enum db_type>(DB_BOOL_ARRAY + i));
         args[3] = db_int8_array(too_many.data(), too_many.size());
-        EXPECT_EQ(db_one(ctx, &sql_t_arrays, (db_args{args, 12}), REASON_NONE, &r), RESOURCE_EXHAUSTED);
+        EXPECT_EQ(db_one(ctx, &sql_t_arrays, (db_args{args, 12}), REASON_NONE, &r),
+                  RESOURCE_EXHAUSTED);
         EXPECT_EQ(ctx->error.reason, REASON_TOO_LARGE);
         fail_clear(ctx);
     });

@@ -36,7 +36,8 @@ TEST(value, refuses_wrong_widths)
         const size_t want = value_types[t].wire_bytes;
         for (size_t n = 0; n < 20; n++) {
             if (want) {
-                EXPECT_EQ(decode(static_cast<enum db_type>(t), std::string(n, '\1')), n == want) << t;
+                EXPECT_EQ(decode(static_cast<enum db_type>(t), std::string(n, '\1')), n == want)
+                    << t;
             }
         }
     }
@@ -53,15 +54,23 @@ TEST(value, refuses_arrays_that_lie)
     EXPECT_TRUE(decode(DB_INT8_ARRAY, be32(0) + be32(0) + be32(20)));
     EXPECT_FALSE(decode(DB_INT8_ARRAY, "")) << "nothing";
     EXPECT_FALSE(decode(DB_INT8_ARRAY, head)) << "no dimension";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(2) + be32(1) + be32(8) + eight)) << "too few elements";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(8) + eight + "x")) << "too much";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(7) + eight)) << "wrong width";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(0x7fffffff) + eight)) << "huge";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(0xfffffffe) + eight)) << "negative";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(0xffffffff) + be32(1) + be32(8) + eight)) << "count";
-    EXPECT_FALSE(decode(DB_INT8_ARRAY, be32(2) + be32(0) + be32(20) + be32(1) + be32(1) + be32(8) + eight))
+    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(2) + be32(1) + be32(8) + eight))
+        << "too few elements";
+    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(8) + eight + "x"))
+        << "too much";
+    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(7) + eight))
+        << "wrong width";
+    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(0x7fffffff) + eight))
+        << "huge";
+    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(1) + be32(1) + be32(0xfffffffe) + eight))
+        << "negative";
+    EXPECT_FALSE(decode(DB_INT8_ARRAY, head + be32(0xffffffff) + be32(1) + be32(8) + eight))
+        << "count";
+    EXPECT_FALSE(
+        decode(DB_INT8_ARRAY, be32(2) + be32(0) + be32(20) + be32(1) + be32(1) + be32(8) + eight))
         << "two dimensions";
-    EXPECT_FALSE(decode(DB_FLOAT8_ARRAY, head + be32(1) + be32(1) + be32(8) + eight)) << "other elements";
+    EXPECT_FALSE(decode(DB_FLOAT8_ARRAY, head + be32(1) + be32(1) + be32(8) + eight))
+        << "other elements";
 }
 
 TEST(value, survives_any_bytes)

@@ -1,0 +1,112 @@
+-- What all migrations make, as pg_dump --schema-only tells it. Made by LUNA_UPDATE_SCHEMA=1 db_migrate_test.
+CREATE FUNCTION public.luna_find_account(name text) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT a.account_id FROM public.account a WHERE a.account_name = luna_find_account.name
+$$;
+ALTER FUNCTION public.luna_find_account(name text) OWNER TO postgres;
+CREATE FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) RETURNS SETOF record
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT k.account_id, k.key_id, k.role, k.scopes, k.expires_at, k.revoked_at
+    FROM public.api_key k
+    WHERE k.key_hash = luna_find_key.hash
+$$;
+ALTER FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH used AS MATERIALIZED (
+        SELECT k.account_id, k.key_id
+        FROM public.api_key k
+        WHERE (k.account_id, k.key_id) IN (SELECT * FROM unnest(account_ids, key_ids))
+            AND (k.last_used_at IS NULL OR k.last_used_at < date_trunc('minute', now()))
+        ORDER BY k.account_id, k.key_id
+        FOR UPDATE
+    ), touched AS (
+        UPDATE public.api_key k SET last_used_at = date_trunc('minute', now())
+        FROM used u
+        WHERE k.account_id = u.account_id AND k.key_id = u.key_id
+        RETURNING 1
+    )
+    SELECT count(*) FROM touched
+$$;
+ALTER FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) OWNER TO postgres;
+CREATE TABLE public.account (
+    account_id bigint NOT NULL,
+    account_name text NOT NULL,
+    quota_limit bigint DEFAULT 500 NOT NULL,
+    quota_used bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT account_account_name_check CHECK (((char_length(account_name) >= 1) AND (char_length(account_name) <= 100))),
+    CONSTRAINT account_quota_limit_check CHECK ((quota_limit >= 0)),
+    CONSTRAINT account_quota_used_check CHECK ((quota_used >= 0))
+);
+ALTER TABLE ONLY public.account FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.account OWNER TO postgres;
+ALTER TABLE public.account ALTER COLUMN account_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.account_account_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.api_key (
+    account_id bigint NOT NULL,
+    key_id bigint NOT NULL,
+    key_hash bytea NOT NULL,
+    key_prefix text NOT NULL,
+    role text NOT NULL,
+    scopes text[] DEFAULT '{}'::text[] NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_key_key_hash_check CHECK ((octet_length(key_hash) = 32)),
+    CONSTRAINT api_key_key_prefix_check CHECK (((char_length(key_prefix) >= 1) AND (char_length(key_prefix) <= 32))),
+    CONSTRAINT api_key_name_check CHECK ((char_length(name) <= 100)),
+    CONSTRAINT api_key_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'member'::text, 'device'::text])))
+);
+ALTER TABLE ONLY public.api_key FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.api_key OWNER TO postgres;
+ALTER TABLE public.api_key ALTER COLUMN key_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.api_key_key_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_account_name_key UNIQUE (account_name);
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (account_id);
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_key_hash_key UNIQUE (key_hash);
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_pkey PRIMARY KEY (account_id, key_id);
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE public.account ENABLE ROW LEVEL SECURITY;
+CREATE POLICY account_admin ON public.account TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)) WITH CHECK ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
+CREATE POLICY account_own ON public.account FOR SELECT TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY account_owner ON public.account TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.api_key ENABLE ROW LEVEL SECURITY;
+CREATE POLICY api_key_admin ON public.api_key TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)) WITH CHECK ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
+CREATE POLICY api_key_own ON public.api_key FOR SELECT TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY api_key_owner ON public.api_key TO postgres USING (true) WITH CHECK (true);
+GRANT USAGE ON SCHEMA public TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_find_account(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_find_account(name text) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.account TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_key TO luna_app;
