@@ -1,5 +1,6 @@
 /* The wrapper with nothing around it: what core_echo is compared with. Arguments are settings. */
 #include "rpc/echo_service.h"
+#include "rpc/rpc.h"
 #include "rpc/test_server.h"
 
 int

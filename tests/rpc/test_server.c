@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "luna/descriptors.h"
+#include "rpc/server.h"
 #include "run/reactor.h"
 
 #define REACTORS_MAX 64
@@ -111,10 +112,66 @@ test_server_stop(struct test_server *t)
     destroy(t);
 }
 
-struct rpc_server *
-test_server_rpc(struct test_server *t)
+int
+test_server_port(const struct test_server *t)
 {
-    return t->rpc;
+    return rpc_server_port(t->rpc, 0);
+}
+
+void
+test_server_drain(struct test_server *t)
+{
+    rpc_server_drain(t->rpc);
+}
+
+void
+test_server_set_health(struct test_server *t, const char *service, int status)
+{
+    health_set(rpc_server_health(t->rpc), service, (enum health_status)status);
+}
+
+static const struct rpc_method *
+find_method(const struct test_server *t, const char *path)
+{
+    for (size_t i = 0; i < rpc_server_service_count(t->rpc); i++) {
+        const struct rpc_service *s = rpc_server_service(t->rpc, i);
+        for (size_t k = 0; k < s->method_count; k++) {
+            if (strcmp(s->methods[k].path, path) == 0)
+                return &s->methods[k];
+        }
+    }
+    return NULL;
+}
+
+bool
+test_server_counts(const struct test_server *t, const char *path, struct test_counts *ret)
+{
+    const struct rpc_method *m = find_method(t, path);
+    struct rpc_totals n;
+    if (!m)
+        return false;
+    rpc_server_totals(t->rpc, m, &n);
+    *ret = (struct test_counts){.received_messages = n.received_messages,
+                                .sent_messages = n.sent_messages,
+                                .received_bytes = n.received_bytes,
+                                .sent_bytes = n.sent_bytes,
+                                .in_flight = n.in_flight};
+    memcpy(ret->finished, n.finished, sizeof(ret->finished));
+    for (size_t i = 0; i < RPC_LATENCY_BUCKETS; i++)
+        ret->latencies += n.latency[i];
+    return true;
+}
+
+void
+test_server_stats(const struct test_server *t, struct test_stats *ret)
+{
+    struct rpc_server_stats n;
+    rpc_server_stats(t->rpc, &n);
+    *ret = (struct test_stats){.connections = n.connections,
+                               .connections_refused = n.connections_refused,
+                               .calls_refused = n.calls_refused,
+                               .calls_unknown = n.calls_unknown,
+                               .calls_alive = n.calls_alive};
 }
 
 int
@@ -136,7 +193,7 @@ test_server_main(const struct test_server_options *opt, int argc, char **argv)
         fprintf(stderr, "%s\n", err);
         return 1;
     }
-    printf("listening on %d\n", rpc_server_port(t->rpc, 0));
+    printf("listening on %d\n", test_server_port(t));
     fflush(stdout);
     sigwait(&set, &sig);
     rpc_server_drain(t->rpc);
