@@ -1,6 +1,6 @@
 /*
- * A pool of threads for CPU work above a few hundred microseconds, so that a reactor never waits for
- * arithmetic. Only the caller is suspended.
+ * A pool of threads for CPU work above a few hundred microseconds, so that a reactor never waits
+ * for arithmetic. Only the caller is suspended.
  */
 #ifndef LUNA_RUN_COMPUTE_H
 #define LUNA_RUN_COMPUTE_H
@@ -25,11 +25,11 @@ void compute_free(struct compute *c); /* waits for what runs and what is queued;
 void compute_set_default(struct compute *c);
 
 /*
- * Runs `fn(task, arg)` in the default pool. Suspends: once, until it has ended. When ctx is cancelled
- * or its deadline passes, an `fn` that has not begun never runs; for one that has, compute_cancelled
- * turns true and this still waits for it to notice and return, so that `arg` may live in the caller's
- * arena: `fn` must look at least every millisecond.
- * Fails: OVERLOADED (the queue is full), CANCELLED_BY_CALLER, DEADLINE_PASSED.
+ * Runs `fn(task, arg)` in the default pool. Suspends: once, until it has ended. When ctx is
+ * cancelled or its deadline passes, an `fn` that has not begun never runs; for one that has,
+ * compute_cancelled turns true and this still waits for it to notice and return, so that `arg` may
+ * live in the caller's arena: `fn` must look at least every millisecond. Fails: OVERLOADED (the
+ * queue is full), CANCELLED_BY_CALLER, DEADLINE_PASSED.
  */
 enum status compute_run(struct ctx *ctx, compute_fn fn, void *arg) WARN_UNUSED;
 

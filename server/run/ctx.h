@@ -34,8 +34,8 @@ struct identity {
 
 /* W3C trace context, https://www.w3.org/TR/trace-context/ */
 struct trace {
-    char id[33];      /* 32 hex digits and NUL; empty: none */
-    char span[17];    /* 16 hex digits of the caller's span */
+    char id[33];   /* 32 hex digits and NUL; empty: none */
+    char span[17]; /* 16 hex digits of the caller's span */
     uint8_t flags;
 };
 
@@ -44,14 +44,14 @@ struct ctx_defer; /* private */
 struct ctx {
     struct arena *arena;
     struct reactor *reactor;
-    struct fiber *fiber;     /* the fiber that runs it */
-    nsec_t deadline;         /* monotonic instant, NSEC_NEVER: none */
-    bool cancelled;          /* set by ctx_cancel; every suspension then fails */
+    struct fiber *fiber; /* the fiber that runs it */
+    nsec_t deadline;     /* monotonic instant, NSEC_NEVER: none */
+    bool cancelled;      /* set by ctx_cancel; every suspension then fails */
     struct identity who;
     struct trace trace;
-    struct error error;      /* the first failure */
+    struct error error; /* the first failure */
     struct ctx_defer *defers;
-    struct db_lease *tx;     /* the transaction that is open; db/ only */
+    struct db_lease *tx; /* the transaction that is open; db/ only */
 };
 
 /* For the caller's storage. `arena` outlives the context. */
@@ -74,14 +74,14 @@ enum status ctx_check(struct ctx *ctx) WARN_UNUSED;
 nsec_t ctx_left(const struct ctx *ctx);
 
 /* Record the first failure and return its status: `return fail(ctx, BAD_FIELD, "...");` */
-enum status fail_at(struct ctx *ctx, enum reason r, const char *file, int line, const char *fmt, ...)
-    PRINTF(5, 6);
+enum status fail_at(struct ctx *ctx, enum reason r, const char *file, int line, const char *fmt,
+                    ...) PRINTF(5, 6);
 #define fail(ctx, token, ...) fail_at((ctx), REASON_##token, __FILE__, __LINE__, __VA_ARGS__)
 /* With the reason's own public text. */
 #define fail_plain(ctx, token) fail_at((ctx), REASON_##token, __FILE__, __LINE__, NULL)
 
-/* A wrong field: fail_field(ctx, "results[3]", "is not finite"). Several may be collected: the first
- * sets the status, the others join the answer. The path may be built with arena_printf. */
+/* A wrong field: fail_field(ctx, "results[3]", "is not finite"). Several may be collected: the
+ * first sets the status, the others join the answer. The path may be built with arena_printf. */
 enum status fail_field_at(struct ctx *ctx, const char *file, int line, const char *field,
                           const char *fmt, ...) PRINTF(5, 6);
 #define fail_field(ctx, field, ...) fail_field_at((ctx), __FILE__, __LINE__, (field), __VA_ARGS__)

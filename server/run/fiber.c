@@ -41,6 +41,10 @@ enter(struct reactor *r, struct fiber *f)
 {
     r->running = f;
     f->state = FIBER_RUNNING;
+    f->ran = true;
+    r->stacks.dirty = true;
+    if (UNLIKELY(r->stacks.sweep_at == NSEC_NEVER))
+        r->stacks.sweep_at = reactor_now(r) + SWEEP_ROUND;
     stat_add(&r->stats.fiber_switches, 1);
     sanitizer_before_enter(r, f);
     fiber_switch(&r->loop_point, &f->point);

@@ -39,6 +39,18 @@ struct fiber_point {
 void fiber_point_init(struct fiber_point *p, void *low, size_t bytes, void (*entry)(void *),
                       void *arg);
 
+/* The stack pointer of one who is not running; NULL where it cannot be known. */
+static inline const char *
+fiber_point_sp(const struct fiber_point *p)
+{
+#ifdef FIBER_SWITCH_ASM
+    return p->sp;
+#else
+    (void)p;
+    return NULL;
+#endif
+}
+
 /* Goes on at `to`; returns when somebody switches to `from`. */
 #ifdef FIBER_SWITCH_ASM
 void luna_fiber_switch(void **ret_sp, void *sp);

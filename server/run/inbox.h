@@ -1,7 +1,7 @@
 /*
  * The way into a reactor from other threads: a lock-free list of messages (many producers, one
- * consumer) and at most one wake-up per loop turn, none while the reactor is awake (it is asleep from
- * the end of a turn until the next one begins).
+ * consumer) and at most one wake-up per loop turn, none while the reactor is awake (it is asleep
+ * from the end of a turn until the next one begins).
  *
  * Order: messages of one producer arrive in the order they were sent.
  */

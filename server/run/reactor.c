@@ -107,6 +107,8 @@ run_turn(struct reactor *r)
     list_splice(&r->ready, &r->yielded);
     inbox_run(r);
     timers_run(r);
+    if (UNLIKELY(reactor_now(r) >= r->stacks.sweep_at))
+        stacks_sweep(&r->stacks, reactor_now(r));
     size_t budget = TURN_FIBERS;
     for (int pass = 0; pass < TURN_PASSES; pass++) {
         fibers_run(r, &budget);

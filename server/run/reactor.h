@@ -2,9 +2,9 @@
  * A reactor: one thread with a libuv loop, its timers, its fibers and what other layers hang on it
  * (Postgres connections, a Redis connection). Nothing on a reactor is shared or locked.
  *
- * One loop turn: run the inbox and the timers that are due, run the runnable fibers, run the turn hooks
- * (flush the pipelines; what they make runnable runs as well), then poll. A turn runs at most 256 times
- * a fiber: those that keep waking each other do not keep the loop from its events.
+ * One loop turn: run the inbox and the timers that are due, run the runnable fibers, run the turn
+ * hooks (flush the pipelines; what they make runnable runs as well), then poll. A turn runs at most
+ * 256 times a fiber: those that keep waking each other do not keep the loop from its events.
  */
 #ifndef LUNA_RUN_REACTOR_H
 #define LUNA_RUN_REACTOR_H
@@ -30,7 +30,7 @@ struct reactor_options {
 /* Numbers that other threads may read at any time (relaxed). */
 struct reactor_stats {
     ATOMIC(uint64_t) turns;
-    ATOMIC(uint64_t) wakeups;        /* times the inbox had to wake the loop */
+    ATOMIC(uint64_t) wakeups; /* times the inbox had to wake the loop */
     ATOMIC(uint64_t) inbox_messages;
     ATOMIC(uint64_t) fiber_switches;
     ATOMIC(uint64_t) fibers_refused;
@@ -45,15 +45,17 @@ struct reactor *reactor_new(const struct reactor_options *opt);
 /* Of one that has ended or was never started. Whoever has sent to it must have stopped. */
 void reactor_free(struct reactor *r);
 
-/* Starts its thread ("reactor/<index>"), in which all signals but the synchronous ones are blocked. */
+/* Starts its thread ("reactor/<index>"), in which all signals but the synchronous ones are blocked.
+ */
 void reactor_start(struct reactor *r);
 
-/* Asks it to end once no fiber is alive and the inbox is empty: the stop hooks run, the loop goes on
- * until all handles are closed, then the thread ends. Thread: any, also before reactor_start; asking
- * again is harmless until it has ended. */
+/* Asks it to end once no fiber is alive and the inbox is empty: the stop hooks run, the loop goes
+ * on until all handles are closed, then the thread ends. Thread: any, also before reactor_start;
+ * asking again is harmless until it has ended. */
 void reactor_stop(struct reactor *r);
 
-/* True once it was asked to stop: for loops that would otherwise start work anew. Thread: its own. */
+/* True once it was asked to stop: for loops that would otherwise start work anew. Thread: its own.
+ */
 bool reactor_stopping(const struct reactor *r);
 
 /* Waits for its thread. Thread: the one that started it. */
@@ -72,8 +74,8 @@ int reactor_index(const struct reactor *r);
 uv_loop_t *reactor_loop(struct reactor *r);
 const struct reactor_stats *reactor_stats(const struct reactor *r);
 
-/* The instant at which this turn, or the loop's callbacks behind its poll, began: cheaper than clock_now
- * and good enough for deadlines. Thread: its own. */
+/* The instant at which this turn, or the loop's callbacks behind its poll, began: cheaper than
+ * clock_now and good enough for deadlines. Thread: its own. */
 nsec_t reactor_now(const struct reactor *r);
 
 /* Something to do once at the end of the turns in which it was asked for. */
@@ -85,9 +87,9 @@ void turn_hook_init(struct turn_hook *h, void (*fn)(struct turn_hook *));
 void reactor_at_turn_end(struct reactor *r, struct turn_hook *h); /* asking twice counts once */
 void turn_hook_cancel(struct turn_hook *h);
 
-/* Something to do once when a stopping reactor's last fiber has ended: to close what a layer has on the
- * loop. It must not suspend. The last registered runs first. A layer that leaves a handle open keeps
- * the reactor from ending. */
+/* Something to do once when a stopping reactor's last fiber has ended: to close what a layer has on
+ * the loop. It must not suspend. The last registered runs first. A layer that leaves a handle open
+ * keeps the reactor from ending. */
 struct stop_hook {
     struct list link; /* private */
     void (*fn)(struct stop_hook *);

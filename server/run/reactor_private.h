@@ -34,6 +34,8 @@ struct fiber {
     enum fiber_state state;
     bool woken;            /* a wake that no park has taken yet */
     bool primed;           /* its stack holds a fiber_main that can be switched to */
+    bool ran;              /* since the last sweep of the stacks */
+    bool untrimmed;        /* and since it was trimmed */
     bool signalled;        /* the condition it waits for was */
     struct list cond_link; /* in cond.waiters */
     struct timer deadline; /* stays set between suspensions with the same deadline */

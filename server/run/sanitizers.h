@@ -20,9 +20,6 @@
 #endif
 #endif
 
-/* For looks at a stack that is not ours. */
-#define NO_SANITIZE __attribute__((noinline, no_sanitize("address"), no_sanitize("thread")))
-
 #ifdef WITH_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>

@@ -16,8 +16,11 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13: a guard page that is no map of its own */
 #endif
 
+#define SWEEP_SLABS ((size_t)8) /* at a time */
+
 struct slab {
-    struct list link; /* in stacks.slabs while `cold_count` > 0 */
+    struct list all_link; /* in stacks.all */
+    struct list link;     /* in stacks.slabs while `cold_count` > 0 */
     char *map;
     size_t map_bytes;
     size_t count;
@@ -78,6 +81,8 @@ stacks_init(struct stacks *s, struct reactor *r, size_t stack_bytes, size_t max_
     s->slab_stacks = n ? n : 1;
     list_init(&s->warm);
     list_init(&s->slabs);
+    list_init(&s->all);
+    s->sweep_at = NSEC_NEVER;
 }
 
 static bool
@@ -108,6 +113,7 @@ guards_install(struct slab *slab, size_t stride, size_t page)
 static void
 slab_free(struct slab *slab)
 {
+    list_remove(&slab->all_link);
     sanitizer_forget(slab->map, slab->map_bytes);
     munmap(slab->map, slab->map_bytes);
     map_budget_give(slab->maps);
@@ -123,6 +129,7 @@ slab_new(struct stacks *s)
     struct slab *slab = calloc(1, sizeof(*slab) + n * sizeof(struct fiber));
     if (!slab)
         return NULL;
+    list_init(&slab->all_link);
     slab->count = n;
     slab->map_bytes = n * stride;
     slab->map = mmap(NULL, slab->map_bytes, PROT_READ | PROT_WRITE,
@@ -157,6 +164,8 @@ stack_prime(struct stacks *s, struct fiber *f)
     fiber_point_init(&f->point, f->stack_low, s->stack_bytes, fiber_main, f);
     sanitizer_fiber_prime(f);
     f->primed = true;
+    f->ran = false;
+    f->untrimmed = false;
 }
 
 struct fiber *
@@ -174,6 +183,7 @@ stacks_get(struct stacks *s)
         if (!fresh)
             return NULL;
         list_push(&s->slabs, &fresh->link);
+        list_push(&s->all, &fresh->all_link);
         s->slab_count++;
         stat_add(&s->reactor->stats.stacks_mapped, fresh->count);
     }
@@ -183,23 +193,6 @@ stacks_get(struct stacks *s)
         list_remove(&slab->link);
     stack_prime(s, f);
     return f;
-}
-
-/*
- * Looks at the page below the part that is kept. Untouched memory is zero, and reading it costs
- * none. A page of a stack in use, with its return addresses and saved registers, is not all zero; a
- * frame larger than a page that never wrote there deceives this, which costs its pages until the
- * stack goes cold.
- */
-NO_SANITIZE static bool
-used_below_keep(const struct stacks *s, const struct fiber *f)
-{
-    const char *end = f->stack_low + s->stack_bytes - STACK_KEEP;
-    const uint64_t *p = (const uint64_t *)(const void *)(end - s->page_bytes);
-    uint64_t any = 0;
-    for (size_t i = 0; i < s->page_bytes / sizeof(*p); i += 8)
-        any |= p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7];
-    return any != 0;
 }
 
 static void
@@ -229,10 +222,64 @@ stacks_put(struct stacks *s, struct fiber *f)
         stack_go_cold(s, f);
         return;
     }
-    if (UNLIKELY(used_below_keep(s, f)))
-        (void)madvise(f->stack_low, s->stack_bytes - STACK_KEEP, MADV_DONTNEED);
     list_push_front(&s->warm, &f->link);
     s->warm_count++;
+}
+
+/* Gives back what is below both the part to keep and the page below the stack pointer. */
+static void
+stack_trim(const struct stacks *s, const struct fiber *f)
+{
+    char *end = f->stack_low + s->stack_bytes - STACK_KEEP;
+    const char *sp = fiber_point_sp(&f->point);
+    if (!sp && f->state != FIBER_FREE)
+        return;
+    if (sp && sp - s->page_bytes < end)
+        end = f->stack_low + ((size_t)(sp - f->stack_low) / s->page_bytes - 1) * s->page_bytes;
+    if (end > f->stack_low)
+        (void)madvise(f->stack_low, (size_t)(end - f->stack_low), MADV_DONTNEED);
+}
+
+/* True: some must be looked at again in the next round. */
+static bool
+slab_sweep(const struct stacks *s, struct slab *slab)
+{
+    bool again = false;
+    for (size_t i = 0; i < slab->count; i++) {
+        struct fiber *f = &slab->fibers[i];
+        if (!f->primed)
+            continue;
+        if (f->ran) {
+            f->ran = false;
+            f->untrimmed = again = true;
+        } else if (f->untrimmed) {
+            f->untrimmed = false;
+            stack_trim(s, f);
+        }
+    }
+    return again;
+}
+
+void
+stacks_sweep(struct stacks *s, nsec_t now)
+{
+    for (size_t n = 0; n < SWEEP_SLABS && s->swept < s->slab_count; n++, s->swept++) {
+        struct slab *slab = container_of(list_pop(&s->all), struct slab, all_link);
+        list_push(&s->all, &slab->all_link);
+        if (slab_sweep(s, slab))
+            s->dirty = true;
+    }
+    if (s->swept >= s->slab_count) {
+        bool again = s->dirty;
+        s->swept = 0;
+        s->dirty = false;
+        if (!again) {
+            s->sweep_at = NSEC_NEVER;
+            return;
+        }
+    }
+    size_t steps = (s->slab_count + SWEEP_SLABS - 1) / SWEEP_SLABS;
+    s->sweep_at = now + SWEEP_ROUND / (nsec_t)(steps ? steps : 1);
 }
 
 void

@@ -138,6 +138,8 @@ timers_arm(struct reactor *r)
 {
     struct timers *ts = &r->timers;
     nsec_t first = ts->count ? ts->heap[0].at : NSEC_NEVER;
+    if (r->stacks.sweep_at < first)
+        first = r->stacks.sweep_at;
     if (first >= ts->armed)
         return true;
     if (first <= reactor_now(r))

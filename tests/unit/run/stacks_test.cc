@@ -149,9 +149,53 @@ TEST(stacks, keep_no_more_than_their_top_after_deep_use)
             });
         while (load(&reactor_stats(r)->fibers_live) > 1)
             EXPECT_EQ(fiber_yield(&ctx), OK);
+        EXPECT_GE((resident_bytes() - before) / n, 120u * 1024);
+        EXPECT_EQ(fiber_sleep(&ctx, 4 * SWEEP_ROUND), OK);
         size_t each = (resident_bytes() - before) / n;
         printf("a warm stack keeps %zu bytes after 128 KiB of use\n", each);
         EXPECT_LE(each, STACK_KEEP + 4096);
+        /* And a reactor at rest is not woken for it. */
+        uint64_t turns = load(&reactor_stats(r)->turns);
+        EXPECT_EQ(fiber_sleep(&ctx, MSEC(100)), OK);
+        EXPECT_LE(load(&reactor_stats(r)->turns), turns + 3);
+    });
+}
+
+/* A stream that worked hard once and then waits for hours. */
+TEST(stacks, a_parked_fiber_gives_back_what_it_does_not_use)
+{
+    run([](struct reactor *r) {
+        const size_t n = UNDER_SANITIZER ? 50 : 600; /* more than one step of the sweep */
+        struct cond gate;
+        cond_init(&gate);
+        size_t before = resident_bytes();
+        size_t right = 0;
+        for (size_t i = 0; i < n; i++)
+            spawn(r, [&, i] {
+                test_ctx own;
+                volatile char kept[20 * 1024]; /* deeper than what is kept in any case */
+                for (char &c : const_cast<char(&)[sizeof(kept)]>(kept))
+                    c = (char)i;
+                if (!UNDER_SANITIZER)
+                    use_stack(64 * 1024);
+                EXPECT_EQ(cond_wait(&gate, &own), OK);
+                bool same = true;
+                for (char c : const_cast<char(&)[sizeof(kept)]>(kept))
+                    same = same && c == (char)i;
+                right += same;
+                use_stack(40 * 1024);
+            });
+        test_ctx ctx;
+        EXPECT_EQ(fiber_sleep(&ctx, 4 * SWEEP_ROUND), OK);
+        size_t each = (resident_bytes() - before) / n;
+        printf("a parked fiber that used 84 KiB and needs 20 keeps %zu bytes\n", each);
+        if (!UNDER_SANITIZER) {
+            EXPECT_LE(each, 40u * 1024); /* of which its arena is 4 KiB */
+        }
+        cond_broadcast(&gate);
+        while (load(&reactor_stats(r)->fibers_live) > 1)
+            EXPECT_EQ(fiber_yield(&ctx), OK);
+        EXPECT_EQ(right, n);
     });
 }
 
