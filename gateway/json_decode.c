@@ -171,12 +171,26 @@ decode_number(struct json_reader *r, const struct schema_field *f)
 }
 
 static bool
+not_a_value(struct json_reader *r, const struct schema_enum *e)
+{
+    return json_fail(r, "is not a value of %s", e->full_name);
+}
+
+static bool
 put_enum_name(struct json_reader *r, const struct schema_enum *e, struct str name)
 {
     const struct schema_enum_value *v = schema_value_find(e, name);
-    if (!v)
-        return json_fail(r, "is not a value of %s", e->full_name);
-    return put_varint(r, (uint64_t)(int64_t)v->number);
+    return v ? put_varint(r, (uint64_t)(int64_t)v->number) : not_a_value(r, e);
+}
+
+/* Numbers without a name are kept, but null is all that a NullValue can be. */
+static bool
+put_enum_number(struct json_reader *r, const struct schema_enum *e, const struct json_number *n)
+{
+    int64_t v;
+    if (!json_number_i64(n, &v) || v < INT32_MIN || v > INT32_MAX || (e->is_null_value && v != 0))
+        return not_a_value(r, e);
+    return put_varint(r, (uint64_t)v);
 }
 
 static bool
@@ -184,19 +198,14 @@ decode_enum(struct json_reader *r, const struct schema_field *f)
 {
     struct json_number n;
     struct str name;
-    int64_t v;
     char c = json_peek(r);
     if (c == '"')
         return json_string(r, &name) && put_enum_name(r, f->enumeration, name);
     if (f->enumeration->is_null_value && json_take(r, STR("null")))
         return put_varint(r, 0);
     if (c == '{' || c == '[' || c == 't' || c == 'f' || c == 'n')
-        return json_skip(r) && json_fail(r, "is not a value of %s", f->enumeration->full_name);
-    if (!json_number(r, &n))
-        return false;
-    if (!json_number_i64(&n, &v) || v < INT32_MIN || v > INT32_MAX)
-        return json_fail(r, "is not a value of %s", f->enumeration->full_name);
-    return put_varint(r, (uint64_t)v);
+        return json_skip(r) && not_a_value(r, f->enumeration);
+    return json_number(r, &n) && put_enum_number(r, f->enumeration, &n);
 }
 
 static bool
@@ -255,14 +264,9 @@ put_text_value(struct json_reader *r, const struct schema_field *f, struct str t
         if (str_eq(text, STR("false")) || str_eq(text, STR("0")))
             return put_varint(r, 0);
         return json_fail(r, "must be true or false");
-    case TYPE_ENUM: {
-        int64_t v;
-        if (!json_number_text(text, &n))
-            return put_enum_name(r, f->enumeration, text);
-        if (!json_number_i64(&n, &v) || v < INT32_MIN || v > INT32_MAX)
-            return json_fail(r, "is not a value of %s", f->enumeration->full_name);
-        return put_varint(r, (uint64_t)v);
-    }
+    case TYPE_ENUM:
+        return json_number_text(text, &n) ? put_enum_number(r, f->enumeration, &n)
+                                          : put_enum_name(r, f->enumeration, text);
     default:
         return put_number_text(r, f, text);
     }

@@ -504,6 +504,8 @@ json_skip(struct json_reader *r)
     case 'n':
         return json_take(r, STR("null")) || json_syntax(r, "a value expected");
     default:
-        return json_number(r, &number);
+        if (r->p < r->end && (*r->p == '-' || is_digit(r->p, r->end)))
+            return json_number(r, &number);
+        return json_syntax(r, "a value expected");
     }
 }

@@ -1,0 +1,181 @@
+/* The answer: body, headers, compression. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+#include "gateway/gateway.h"
+
+#define COMPRESS_FROM 1024
+#define PROBLEM_MAX   (64 << 10)
+#define GZIP_WRAPPER  16 /* zlib's window bits + 16: gzip */
+#define JSON_TYPE     "application/json"
+
+void
+answer_header(struct exchange *x, const char *name, const char *value)
+{
+    if (x->header_count < EXCHANGE_HEADERS_MAX)
+        x->headers[x->header_count++] = (struct answer_header){name, value};
+}
+
+void
+answer_refuse(struct exchange *x, enum reason r, const char *field, const char *fmt, ...)
+{
+    const char *text = NULL;
+    if (fmt) {
+        va_list ap;
+        va_start(ap, fmt);
+        text = arena_vprintf(&x->arena, fmt, ap);
+        va_end(ap);
+    }
+    problem_make(&x->problem, &x->arena, r, field, text ? "%s" : NULL, text);
+    x->refused = true;
+}
+
+void
+answer_problem(struct exchange *x)
+{
+    const struct problem *p = &x->problem;
+    x->http = p->http;
+    x->content_type = JSON_TYPE;
+    x->stage = EXCHANGE_DONE;
+    buf_fini(&x->out);
+    buf_init(&x->out, PROBLEM_MAX);
+    if (x->protocol == PROTOCOL_REST)
+        problem_write(p, &x->gw->schema, &x->out);
+    else
+        problem_write_connect(p, &x->out);
+    if (p->retry_after_s > 0)
+        answer_header(x, "Retry-After",
+                      arena_printf(&x->arena, "%lld", (long long)p->retry_after_s));
+    if (p->http == 401)
+        answer_header(x, "WWW-Authenticate", "Bearer realm=\"luna\"");
+    if (p->http == 405)
+        answer_header(x, "Allow", x->match.allow_text);
+}
+
+void
+answer_text(struct exchange *x, int http, const char *content_type, struct str text)
+{
+    x->http = http;
+    x->content_type = content_type;
+    x->borrowed = true;
+    x->out = (struct buf){.data = (char *)(uintptr_t)text.p, .len = text.n};
+    x->stage = EXCHANGE_DONE;
+}
+
+/* ---- what the server said ---- */
+
+static const char *
+copy_value(struct exchange *x, struct str v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (v.p[i] < 0x20 || v.p[i] > 0x7e)
+            return "";
+    return arena_strndup(&x->arena, v.p, v.n);
+}
+
+/* 2xx, and 304: nothing that could disguise a failure. */
+static void
+take_code(struct exchange *x, struct str v)
+{
+    int64_t code;
+    if (str_to_i64(v, &code) && x->call.status == OK &&
+        ((code >= 200 && code <= 206) || code == 304))
+        x->http = (int)code;
+}
+
+void
+answer_metadata(struct exchange *x)
+{
+    static const struct {
+        const char *key, *name;
+    } shown[] = {{"ratelimit", "RateLimit"},
+                 {"ratelimit-policy", "RateLimit-Policy"},
+                 {"x-ratelimit-limit", "X-RateLimit-Limit"},
+                 {"x-ratelimit-remaining", "X-RateLimit-Remaining"},
+                 {"x-ratelimit-reset", "X-RateLimit-Reset"},
+                 {"etag", "ETag"},
+                 {"location", "Location"},
+                 {"link", "Link"},
+                 {"deprecation", "Deprecation"},
+                 {"sunset", "Sunset"}};
+    const grpc_metadata_array *both[] = {&x->call.headers, &x->call.trailers};
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        if (both[i]->count == 0)
+            continue;
+        for (size_t j = 0; j < ARRAY_LEN(shown); j++) {
+            struct str v = upstream_find(both[i], shown[j].key);
+            if (v.p)
+                answer_header(x, shown[j].name, copy_value(x, v));
+        }
+        struct str code = upstream_find(both[i], "x-http-code");
+        if (code.p)
+            take_code(x, code);
+    }
+}
+
+/* ---- compression ---- */
+
+void
+answer_compress(struct exchange *x)
+{
+    if (!x->gw->cfg->gzip || x->borrowed || x->out.len < COMPRESS_FROM || !x->in.accepts_gzip)
+        return;
+    z_stream z = {0};
+    if (deflateInit2(&z, 1, Z_DEFLATED, 15 + GZIP_WRAPPER, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return;
+    struct buf packed;
+    uLong bound = deflateBound(&z, (uLong)x->out.len);
+    buf_init(&packed, bound);
+    z.next_in = (Bytef *)x->out.data;
+    z.avail_in = (uInt)x->out.len;
+    z.next_out = (Bytef *)buf_reserve(&packed, bound);
+    z.avail_out = (uInt)bound;
+    if (deflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out < x->out.len) {
+        packed.len = z.total_out;
+        buf_fini(&x->out);
+        x->out = packed;
+        x->gzipped = true;
+    } else {
+        buf_fini(&packed);
+    }
+    deflateEnd(&z);
+}
+
+/* ---- sending ---- */
+
+static void
+add(struct MHD_Response *r, const char *name, const char *value)
+{
+    MHD_add_response_header(r, name, value);
+}
+
+enum MHD_Result
+answer_send(struct exchange *x)
+{
+    struct MHD_Response *r;
+    if (x->borrowed) {
+        r = MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_PERSISTENT);
+    } else {
+        r = MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_MUST_FREE);
+        if (r)
+            x->out.data = NULL; /* the response frees it */
+    }
+    if (!r)
+        return MHD_NO;
+    if (x->out.len > 0 || x->content_type)
+        add(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->content_type ? x->content_type : JSON_TYPE);
+    if (x->gzipped)
+        add(r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    add(r, "X-Content-Type-Options", "nosniff");
+    add(r, "X-Request-Id", arena_strndup(&x->arena, x->in.request_id.p, x->in.request_id.n));
+    if (atomic_load_explicit(&x->gw->draining, memory_order_relaxed))
+        add(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    cors_headers(x);
+    for (size_t i = 0; i < x->header_count; i++)
+        add(r, x->headers[i].name, x->headers[i].value);
+    x->stage = EXCHANGE_SENT;
+    enum MHD_Result queued = MHD_queue_response(x->conn, (unsigned)x->http, r);
+    MHD_destroy_response(r);
+    return queued;
+}

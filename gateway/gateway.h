@@ -1,0 +1,156 @@
+/*
+ * The gateway's insides: what all requests share, and one request from its first header to its last
+ * byte, an exchange.
+ *
+ * Threads: libmicrohttpd's (HTTP) and the upstream's (gRPC). An exchange is with one of them at a
+ * time: HTTP hands it over when it suspends the connection and starts the call, gRPC hands it back
+ * when it resumes it.
+ */
+#ifndef LUNA_GATEWAY_GATEWAY_H
+#define LUNA_GATEWAY_GATEWAY_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+#include "base/config.h"
+#include "base/list.h"
+#include "gateway/problem.h"
+#include "gateway/route.h"
+#include "gateway/upstream.h"
+
+struct metrics;
+
+struct gateway {
+    const struct config *cfg;
+    struct schema schema; /* with comments */
+    struct route_table routes;
+    struct upstream *upstream;
+    struct metrics *metrics;
+    struct MHD_Daemon *daemon;
+    atomic_int in_flight; /* requests with the server */
+    atomic_bool draining; /* not ready; connections are closed after their answer */
+};
+
+enum exchange_stage {
+    EXCHANGE_NEW,     /* the request line was read */
+    EXCHANGE_BODY,    /* the headers were */
+    EXCHANGE_WAITING, /* with the server */
+    EXCHANGE_DONE,    /* the answer is made */
+    EXCHANGE_SENT,    /* and given to libmicrohttpd */
+};
+
+/* The protocols that one port speaks; see protocol.c. */
+enum exchange_protocol { PROTOCOL_REST, PROTOCOL_CONNECT_JSON, PROTOCOL_CONNECT_PROTO };
+
+#define EXCHANGE_HEADERS_MAX 24 /* of an answer */
+#define FORWARDED_MAX        24 /* headers that become metadata */
+
+/* A header of the answer. `name` lives as long as the program. */
+struct answer_header {
+    const char *name;
+    const char *value;
+};
+
+/* What the request's headers say. Values borrow from libmicrohttpd until the answer is sent. */
+struct request_headers {
+    size_t bytes; /* of all names and values */
+    struct str content_type;
+    struct str accept;
+    const char *origin; /* NULL: none */
+    const char *if_none_match;
+    const char *request_method; /* Access-Control-Request-Method */
+    struct str forwarded_for;
+    struct str request_id;
+    struct str traceparent;
+    bool accepts_gzip;
+    bool connect; /* Connect-Protocol-Version */
+    unsigned content_lengths;
+    unsigned transfer_encodings;
+    int64_t content_length; /* -1: not given */
+    nsec_t timeout;         /* that the caller set; 0: none */
+    bool bad_timeout;
+    const char *illegal; /* a header whose value cannot be forwarded */
+    struct upstream_pair forwarded[FORWARDED_MAX];
+    size_t forwarded_count;
+};
+
+struct exchange {
+    struct gateway *gw;
+    struct MHD_Connection *conn;
+    struct arena arena;
+    nsec_t started;
+    enum exchange_stage stage;
+    enum exchange_protocol protocol;
+
+    const char *method;
+    struct str path; /* not decoded */
+    struct str query;
+    struct request_headers in;
+    struct buf body;
+    struct route_match match;
+
+    bool refused; /* `problem` is the answer */
+    struct problem problem;
+    struct upstream_call call;
+
+    int http;
+    const char *content_type;
+    struct buf out;
+    bool gzipped;
+    bool borrowed; /* `out` belongs to somebody else */
+    struct answer_header headers[EXCHANGE_HEADERS_MAX];
+    size_t header_count;
+};
+
+/* ---- request.c ---- */
+/* Reads the headers into x->in; refuses what cannot be served. */
+void request_read_headers(struct exchange *x);
+/* The client's address as text. */
+const char *request_peer(struct exchange *x);
+/* True when `type` is the media type of the content type, parameters aside. */
+bool media_type_is(struct str content_type, struct str type);
+/* True when `accept` names the type, alone or among others. */
+bool accepts(struct str accept, struct str type);
+
+/* ---- answer.c ---- */
+void answer_header(struct exchange *x, const char *name, const char *value);
+void answer_refuse(struct exchange *x, enum reason r, const char *field, const char *fmt, ...)
+    PRINTF(4, 5);
+/* Makes x->problem the answer's body. */
+void answer_problem(struct exchange *x);
+/* Static text that outlives the exchange. */
+void answer_text(struct exchange *x, int http, const char *content_type, struct str text);
+/* Headers of the server's answer that callers see, and the HTTP code it asks for. */
+void answer_metadata(struct exchange *x);
+/* Compresses, when that helps and the caller reads it. */
+void answer_compress(struct exchange *x);
+/* Gives the answer to libmicrohttpd. */
+enum MHD_Result answer_send(struct exchange *x);
+
+/* ---- cors.c ---- */
+/* Adds what a page of the caller's origin needs to see the answer. */
+void cors_headers(struct exchange *x);
+/* Answers OPTIONS for a path that takes the methods of `allow`. */
+void cors_options(struct exchange *x, const char *allow);
+
+/* ---- unary.c ---- */
+/* Hands the exchange to the server, or refuses it. The connection is suspended when true. */
+bool unary_start(struct exchange *x);
+
+/* ---- metrics.c ---- */
+struct metrics *metrics_new(const struct schema *s);
+void metrics_free(struct metrics *m);
+void metrics_count(struct metrics *m, const struct schema_method *method, int http, nsec_t took,
+                   size_t in_bytes, size_t out_bytes);
+void metrics_write(const struct gateway *gw, struct buf *out);
+
+/* ---- pages.c ---- */
+/* Answers the gateway's own paths; false: it is none of them. */
+bool pages_answer(struct exchange *x);
+
+/* ---- http.c ---- */
+bool http_start(struct gateway *gw, char *err, size_t err_size);
+/* Lets requests end, cancels those that take too long, and stops. */
+void http_stop(struct gateway *gw);
+
+#endif

@@ -1,0 +1,291 @@
+/* libmicrohttpd: the daemon, and the life of an exchange in it. */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/gateway.h"
+
+#define POOL_BYTES (32 << 10) /* of a connection: request line, headers, and what is being sent */
+#define DISCARD_MAX                                                               \
+    (64 << 10) /* of a refused body that is read so that the connection can go on \
+                */
+#define LISTEN_QUEUE 1024
+
+/* ---- life ---- */
+
+/* The first that is known of a request: its target as it came. */
+static void *
+on_target(void *cls, const char *target, struct MHD_Connection *conn)
+{
+    struct exchange *x = calloc(1, sizeof(*x));
+    ASSERT(x);
+    x->gw = cls;
+    x->conn = conn;
+    x->started = clock_now();
+    arena_init(&x->arena, 0);
+    buf_init(&x->body, (size_t)x->gw->cfg->max_body);
+    buf_init(&x->out, 0);
+    struct str rest = str_of(arena_strdup(&x->arena, target));
+    x->path = str_cut(&rest, '?');
+    x->query = rest.p ? rest : STR("");
+    return x;
+}
+
+static void
+on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+             enum MHD_RequestTerminationCode code)
+{
+    struct exchange *x = *con_cls;
+    (void)cls;
+    (void)conn;
+    *con_cls = NULL;
+    if (!x)
+        return;
+    nsec_t took = clock_now() - x->started;
+    int http = code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? x->http : 499;
+    const struct schema_method *method = x->match.binding ? x->match.binding->method : NULL;
+    metrics_count(x->gw->metrics, method, http, took, x->body.len, x->out.len);
+    log_notice("request", log_str("http_method", x->method ? x->method : ""),
+               log_strn("path", x->path), log_int("status", http), log_duration("took", took),
+               log_uint("bytes", x->out.len), log_strn("request_id", x->in.request_id),
+               log_str("grpc", method ? method->path : ""));
+    upstream_call_fini(&x->call);
+    buf_fini(&x->body);
+    if (!x->borrowed)
+        buf_fini(&x->out);
+    arena_fini(&x->arena);
+    free(x);
+}
+
+/* ---- one request ---- */
+
+static void
+refuse_route(struct exchange *x, enum route_result found)
+{
+    if (found == ROUTE_BAD_PATH)
+        answer_refuse(x, REASON_BAD_REQUEST, NULL, "the path is not percent-encoded");
+    else if (found == ROUTE_WRONG_VERB)
+        answer_refuse(x, REASON_WRONG_HTTP_METHOD, NULL, NULL);
+    else
+        answer_refuse(x, REASON_PATH_NOT_FOUND, NULL, NULL);
+}
+
+/* Chooses how the body is read: JSON, or on a method's own path Connect's bare message. */
+static void
+choose_protocol(struct exchange *x)
+{
+    const struct route_binding *b = x->match.binding;
+    struct str type = x->in.content_type;
+    bool json = media_type_is(type, STR("application/json")) || type.n == 0;
+    if (b->automatic && media_type_is(type, STR("application/proto")))
+        x->protocol = PROTOCOL_CONNECT_PROTO;
+    else if (b->automatic && x->in.connect && json)
+        x->protocol = PROTOCOL_CONNECT_JSON;
+    bool has_body = x->in.content_length > 0 || x->in.transfer_encodings > 0;
+    if (!json && has_body && x->protocol == PROTOCOL_REST && (b->body || b->body_all))
+        answer_refuse(x, REASON_WRONG_CONTENT_TYPE, NULL, NULL);
+}
+
+static void
+route(struct exchange *x)
+{
+    struct str verb = str_of(x->method);
+    if (pages_answer(x))
+        return;
+    enum route_result found = route_find(&x->gw->routes, verb, x->path, &x->match);
+    if (found == ROUTE_WRONG_VERB && str_eq(verb, STR("OPTIONS")))
+        cors_options(x, x->match.allow_text);
+    else if (found != ROUTE_FOUND)
+        refuse_route(x, found);
+    else if (x->match.binding->method->client_streaming ||
+             x->match.binding->method->server_streaming)
+        answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over gRPC only");
+    else
+        choose_protocol(x);
+}
+
+static enum MHD_Result
+on_headers(struct exchange *x)
+{
+    x->stage = EXCHANGE_BODY;
+    request_read_headers(x);
+    if (!x->refused)
+        route(x);
+    bool long_body = x->in.content_length > DISCARD_MAX || x->in.transfer_encodings > 0;
+    if (!x->refused || !long_body)
+        return MHD_YES;
+    answer_problem(x); /* instead of reading it all: the connection closes behind the answer */
+    return answer_send(x);
+}
+
+static enum MHD_Result
+on_body(struct exchange *x, const char *data, size_t *size)
+{
+    if (!x->refused && x->stage == EXCHANGE_BODY) {
+        buf_put(&x->body, data, *size);
+        if (x->body.overflow) {
+            answer_refuse(x, REASON_TOO_LARGE, NULL, "the body is larger than %lld bytes",
+                          (long long)x->gw->cfg->max_body);
+            buf_fini(&x->body);
+        }
+    }
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result
+on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+           const char *version, const char *data, size_t *size, void **con_cls)
+{
+    struct exchange *x = *con_cls;
+    (void)cls;
+    (void)conn;
+    (void)url;
+    (void)version;
+    if (x->stage == EXCHANGE_NEW) {
+        x->method = arena_strdup(&x->arena, method);
+        return on_headers(x);
+    }
+    if (*size > 0)
+        return on_body(x, data, size);
+    if (x->stage == EXCHANGE_BODY && !x->refused && unary_start(x))
+        return MHD_YES;
+    if (x->stage != EXCHANGE_DONE)
+        answer_problem(x);
+    return answer_send(x);
+}
+
+/* ---- the daemon ---- */
+
+/* Escapes stay as they are: the routes decode what is theirs. */
+static size_t
+keep_escapes(void *cls, struct MHD_Connection *conn, char *s)
+{
+    (void)cls;
+    (void)conn;
+    return strlen(s);
+}
+
+static void
+on_daemon_message(void *cls, const char *fmt, va_list ap)
+{
+    char text[256];
+    (void)cls;
+    vsnprintf(text, sizeof(text), fmt, ap);
+    log_debug("http", log_strn("message", str_trim(str_of(text))));
+}
+
+static int
+listen_on(const char *address, char *err, size_t err_size)
+{
+    char host[256];
+    const char *colon = strrchr(address, ':');
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *info;
+    size_t n = colon ? (size_t)(colon - address) : sizeof(host);
+    if (n >= sizeof(host)) {
+        snprintf(err, err_size, "listen-address: %s is not host:port", address);
+        return -1;
+    }
+    bool bracketed = n >= 2 && address[0] == '[' && address[n - 1] == ']';
+    memcpy(host, address + bracketed, n - 2 * bracketed);
+    host[n - 2 * bracketed] = 0;
+    int e = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &info);
+    if (e != 0) {
+        snprintf(err, err_size, "listen-address: %s: %s", address, gai_strerror(e));
+        return -1;
+    }
+    int one = 1;
+    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* SO_REUSEPORT: the next version may listen before this one leaves. */
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0 ||
+        bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, LISTEN_QUEUE) != 0) {
+        snprintf(err, err_size, "cannot listen on %s: %m", address);
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(info);
+    return fd;
+}
+
+static char *
+read_text(const char *path)
+{
+    struct buf b;
+    FILE *f = *path ? fopen(path, "re") : NULL;
+    if (!f)
+        return NULL;
+    buf_init(&b, 1 << 20);
+    char *to;
+    size_t n;
+    while ((to = buf_reserve(&b, 4096)) && (n = fread(to, 1, 4096, f)) > 0)
+        b.len += n;
+    fclose(f);
+    buf_putc(&b, 0);
+    return b.data;
+}
+
+bool
+http_start(struct gateway *gw, char *err, size_t err_size)
+{
+    const struct config *cfg = gw->cfg;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = (unsigned)(cfg->threads > 0 ? cfg->threads : cores > 1 ? cores : 2);
+    unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    char *certificate = read_text(cfg->tls_certificate), *key = read_text(cfg->tls_key);
+    if (*cfg->tls_certificate || *cfg->tls_key) {
+        if (!certificate || !key) {
+            snprintf(err, err_size, "tls-certificate and tls-key: a file cannot be read");
+            free(certificate);
+            free(key);
+            return false;
+        }
+        flags |= MHD_USE_TLS;
+    }
+    int fd = listen_on(cfg->listen_address, err, err_size);
+    if (fd >= 0) {
+        struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
+                                       {MHD_OPTION_HTTPS_MEM_KEY, 0, key},
+                                       {MHD_OPTION_END, 0, NULL}};
+        struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+        gw->daemon = MHD_start_daemon(
+            flags, 0, NULL, NULL, on_request, gw, MHD_OPTION_LISTEN_SOCKET, fd,
+            MHD_OPTION_EXTERNAL_LOGGER, on_daemon_message, NULL, MHD_OPTION_THREAD_POOL_SIZE,
+            threads, MHD_OPTION_URI_LOG_CALLBACK, on_target, gw, MHD_OPTION_UNESCAPE_CALLBACK,
+            keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, gw,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
+            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(cfg->idle_timeout / SEC(1)),
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+            MHD_OPTION_ARRAY, flags & MHD_USE_TLS ? tls : plain, MHD_OPTION_END);
+        if (!gw->daemon) {
+            snprintf(err, err_size, "cannot serve HTTP on %s", cfg->listen_address);
+            close(fd);
+        }
+    }
+    free(certificate);
+    free(key);
+    return gw->daemon != NULL;
+}
+
+void
+http_stop(struct gateway *gw)
+{
+    const struct timespec tick = {.tv_nsec = 10000000};
+    nsec_t end = clock_now() + gw->cfg->drain_timeout;
+    int fd = MHD_quiesce_daemon(gw->daemon);
+    while (atomic_load(&gw->in_flight) > 0 && clock_now() < end)
+        nanosleep(&tick, NULL);
+    /* What is left ends with the deadlines that every call has; a daemon with suspended connections
+     * cannot be stopped. */
+    upstream_cancel_all(gw->upstream);
+    while (atomic_load(&gw->in_flight) > 0)
+        nanosleep(&tick, NULL);
+    MHD_stop_daemon(gw->daemon);
+    if (fd >= 0)
+        close(fd);
+}

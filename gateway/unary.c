@@ -1,0 +1,188 @@
+/* Calls with one request and one answer. */
+#include <inttypes.h>
+
+#include "gateway/gateway.h"
+
+/* Fields of luna.v1.MethodPolicy. */
+enum { POLICY_DEADLINE_MS = 4, POLICY_CACHE_SECONDS = 8 };
+
+static int64_t
+policy(const struct exchange *x, uint32_t field)
+{
+    struct wire_field f;
+    return schema_option(x->match.binding->method->policy, field, &f) ? (int64_t)f.bits : 0;
+}
+
+/* A little more than the server's own deadline, so that its answer is the one that is seen. */
+static nsec_t
+deadline_of(const struct exchange *x)
+{
+    nsec_t most = x->gw->cfg->request_timeout;
+    nsec_t own = MSEC(policy(x, POLICY_DEADLINE_MS));
+    nsec_t wanted = x->in.timeout > 0 ? x->in.timeout : own > 0 ? own + SEC(1) : most;
+    if (x->in.timeout > 0 && wanted > most)
+        wanted = most;
+    return clock_now() + wanted;
+}
+
+/* ---- the answer ---- */
+
+static uint64_t
+hash_of(struct str s)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (uint8_t)s.p[i]) * 1099511628211u;
+    return h;
+}
+
+/* Answers that may be kept carry an ETag; who has them already gets 304. */
+static void
+cache_headers(struct exchange *x)
+{
+    int64_t seconds = policy(x, POLICY_CACHE_SECONDS);
+    if (seconds <= 0 || x->match.binding->verb != ROUTE_GET || x->http != 200) {
+        answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+        return;
+    }
+    const char *etag = arena_printf(&x->arena, "W/\"%016" PRIx64 "\"",
+                                    hash_of((struct str){x->out.data, x->out.len}));
+    answer_header(x, MHD_HTTP_HEADER_ETAG, etag);
+    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL,
+                  arena_printf(&x->arena, "private, max-age=%" PRId64, seconds));
+    if (x->in.if_none_match && strstr(x->in.if_none_match, etag)) {
+        x->http = MHD_HTTP_NOT_MODIFIED;
+        buf_clear(&x->out);
+    }
+}
+
+/* google.api.HttpBody is sent as it is. */
+static bool
+answer_http_body(struct exchange *x, struct str wire)
+{
+    struct wire_field type, data;
+    bool has_type = schema_option(wire, 1, &type) && type.type == WIRE_BYTES && type.bytes.n > 0;
+    struct str bytes = STR("");
+    if (schema_option(wire, 2, &data) && data.type == WIRE_BYTES)
+        bytes = data.bytes;
+    x->content_type = "application/octet-stream";
+    if (has_type)
+        x->content_type = arena_strndup(&x->arena, type.bytes.p, type.bytes.n);
+    buf_put(&x->out, bytes.p, bytes.n);
+    return !x->out.overflow;
+}
+
+static bool
+write_answer(struct exchange *x, struct str wire, struct json_error *err)
+{
+    const struct route_binding *b = x->match.binding;
+    const struct json_style style = {.names = b->names, .lenient_any = true};
+    x->content_type = "application/json";
+    if (x->protocol == PROTOCOL_CONNECT_PROTO) {
+        x->content_type = "application/proto";
+        buf_put(&x->out, wire.p, wire.n);
+        return !x->out.overflow;
+    }
+    if (strcmp(b->method->output->full_name, "google.api.HttpBody") == 0)
+        return answer_http_body(x, wire);
+    if (b->response_body)
+        return json_encode_field(&x->gw->schema, b->method->output, b->response_body, wire, &style,
+                                 &x->out, err);
+    return json_encode(&x->gw->schema, b->method->output, wire, &style, &x->out, err);
+}
+
+static void
+refuse_as_server_said(struct exchange *x)
+{
+    struct problem *p = &x->problem;
+    p->status = x->call.status;
+    p->message = x->call.message;
+    p->details = upstream_find(&x->call.trailers, "grpc-status-details-bin");
+    if (p->status == UNAVAILABLE && !p->details.p && x->call.headers.count == 0) {
+        /* No answer at all: the text is gRPC's and speaks of our side of the network. */
+        answer_refuse(x, REASON_SERVER_UNREACHABLE, NULL, NULL);
+        return;
+    }
+    if (p->status == DEADLINE_EXCEEDED && !p->details.p) {
+        answer_refuse(x, REASON_DEADLINE_PASSED, NULL, NULL);
+        return;
+    }
+    if (!p->details.p)
+        p->details = STR("");
+    problem_settle(p);
+}
+
+/* On the upstream's thread: the exchange is ours until the connection is resumed. */
+static void
+on_end(struct upstream_call *c)
+{
+    struct exchange *x = container_of(c, struct exchange, call);
+    struct json_error err = {.failure = JSON_SYNTAX};
+    x->http = MHD_HTTP_OK;
+    buf_clear(&x->out);
+    answer_metadata(x);
+    if (c->status != OK) {
+        refuse_as_server_said(x);
+        answer_problem(x);
+    } else if (!write_answer(x, upstream_bytes(c->answer, &x->arena), &err)) {
+        if (x->out.overflow)
+            answer_refuse(x, REASON_TOO_LARGE, NULL, "the answer is larger than %lld bytes",
+                          (long long)x->gw->cfg->max_answer);
+        else
+            answer_refuse(x, REASON_INTERNAL_ERROR, NULL, NULL);
+        answer_problem(x);
+    } else {
+        cache_headers(x);
+    }
+    answer_compress(x);
+    x->stage = EXCHANGE_DONE;
+    atomic_fetch_sub(&x->gw->in_flight, 1);
+    MHD_resume_connection(x->conn);
+}
+
+/* ---- the request ---- */
+
+static bool
+make_message(struct exchange *x, struct buf *message)
+{
+    struct json_error err;
+    struct str body = {x->body.data, x->body.len};
+    if (x->protocol == PROTOCOL_CONNECT_PROTO) {
+        buf_put(message, body.p, body.n);
+        return true;
+    }
+    struct route_input in = {.query = x->query, .body = body};
+    if (route_bind(&x->gw->routes, &x->match, &in, &x->arena, message, &err))
+        return true;
+    problem_of_json(&x->problem, &x->arena, &err);
+    x->refused = true;
+    return false;
+}
+
+bool
+unary_start(struct exchange *x)
+{
+    struct gateway *gw = x->gw;
+    struct buf message;
+    buf_init(&message, (size_t)gw->cfg->max_body * 2);
+    if (!make_message(x, &message)) {
+        buf_fini(&message);
+        return false;
+    }
+    if (atomic_fetch_add(&gw->in_flight, 1) >= gw->cfg->max_requests) {
+        atomic_fetch_sub(&gw->in_flight, 1);
+        buf_fini(&message);
+        answer_refuse(x, REASON_OVERLOADED, NULL, NULL);
+        return false;
+    }
+    buf_fini(&x->out);
+    buf_init(&x->out, (size_t)gw->cfg->max_answer);
+    x->stage = EXCHANGE_WAITING;
+    x->call.on_end = on_end;
+    MHD_suspend_connection(x->conn);
+    upstream_unary(gw->upstream, &x->call, x->match.binding->method->path,
+                   (struct str){message.data, message.len}, x->in.forwarded, x->in.forwarded_count,
+                   deadline_of(x));
+    buf_fini(&message);
+    return true;
+}
