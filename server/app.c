@@ -339,10 +339,19 @@ open_app(struct app *app, char *err, size_t err_size)
     const struct config *cfg = app->cfg;
     if (!app_check_config(cfg, err, err_size) || !quota_open(cfg, err, err_size))
         return false;
-    const struct auth_options auth = {
+    struct auth_options auth = {
         .token = quota_authenticate,
         .anonymous = *cfg->anonymous_account ? quota_anonymous : NULL,
+        .failures_per_minute = (unsigned)cfg->auth_failures,
     };
+    struct str bad;
+    if (!address_nets_parse(str_of(cfg->trusted_proxies), &auth.trusted, &bad)) {
+        snprintf(err, err_size,
+                 "trusted-proxies (LUNA_TRUSTED_PROXIES): " STR_FMT
+                 " is neither an address, a network nor unix",
+                 STR_ARG(bad));
+        return false;
+    }
     auth_init(&auth);
     app->db = open_db(cfg);
     return make_reactors(app, err, err_size) && make_server(app, err, err_size) &&

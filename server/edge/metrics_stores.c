@@ -85,6 +85,8 @@ render_statements(struct buf *out, const struct metrics_sources *src, const char
             memcpy(&value, (const char *)&s + offset, sizeof(value));
             sum += value;
         }
+        if (sum == 0) /* a statement appears with its first call */
+            continue;
         buf_printf(out, "%s{statement=\"%s\"} %.15g\n", name, stmt->name, (double)sum * scale);
     }
 }

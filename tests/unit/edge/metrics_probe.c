@@ -1,0 +1,30 @@
+#include "metrics_probe.h"
+
+#include "edge/metrics.h"
+#include "run/compute.h"
+#include "run/reactor.h"
+
+static void
+more(struct buf *out)
+{
+    metrics_family(out, "test_more_total", "counter", "From a service.");
+    metrics_u64(out, "test_more_total", "", UINT64_MAX);
+}
+
+void
+probe_metrics(struct buf *out)
+{
+    static void (*const all[])(struct buf *) = {more};
+    struct reactor *reactors[2] = {reactor_new(NULL), reactor_new(NULL)};
+    struct compute *compute = compute_new(1, 1);
+    const struct metrics_sources src = {.reactors = reactors,
+                                        .reactor_count = 2,
+                                        .compute = compute,
+                                        .version = "1.2\"3",
+                                        .more = all,
+                                        .more_count = 1};
+    metrics_render(out, &src);
+    compute_free(compute);
+    reactor_free(reactors[0]);
+    reactor_free(reactors[1]);
+}
