@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
@@ -44,8 +45,8 @@ pg()
 static inline std::string
 migrated_database(const pg_server &server, const std::string &name)
 {
-    static std::vector<const pg_server *> done;
-    if (std::find(done.begin(), done.end(), &server) == done.end()) {
+    static std::vector<std::string> done; /* folders: each server has its own */
+    if (std::find(done.begin(), done.end(), server.folder()) == done.end()) {
         server.create_database("migrated");
         FILE *out = tmpfile();
         const bool good = db_migrate(server.url("migrated").c_str(), db_migrations,
@@ -53,7 +54,7 @@ migrated_database(const pg_server &server, const std::string &name)
         fclose(out);
         if (!good)
             throw std::runtime_error("the migrations do not apply");
-        done.push_back(&server);
+        done.push_back(server.folder());
     }
     server.create_database(name, "migrated");
     return name;

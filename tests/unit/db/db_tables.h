@@ -19,6 +19,8 @@ make_tables(const pg_server &server, const std::string &database)
         CREATE TABLE late (item_id bigint REFERENCES item DEFERRABLE INITIALLY DEFERRED);
         CREATE TABLE counter (id bigint PRIMARY KEY, n bigint NOT NULL);
         INSERT INTO counter VALUES (1, 0), (2, 0);
+        CREATE FUNCTION raise_state(state text) RETURNS void LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'raised for a test' USING ERRCODE = state; END $$;
         GRANT ALL ON item, part, late, counter TO luna_app;
     )");
 }

@@ -175,3 +175,25 @@ UPDATE counter SET n = $2 WHERE id = $1;
 -- row: db_text
 -- replica
 SELECT current_database()::text AS value;
+
+-- name: t_raise :exec
+-- params: text
+-- write
+SELECT raise_state($1);
+
+-- name: t_raise_own :exec
+-- params: text
+-- write
+-- error: LU001 QUOTA_SPENT
+-- error: 53100 RATE_LIMITED
+SELECT raise_state($1);
+
+-- name: t_item_ids :many
+-- row: db_int8
+SELECT id AS value FROM item LIMIT 1000000;
+
+-- Transactions of which one half is there.
+-- name: t_part_orphans :many
+-- row: db_int8
+SELECT id AS value FROM item
+WHERE label LIKE 'tx %' AND id NOT IN (SELECT item_id FROM part) LIMIT 100;

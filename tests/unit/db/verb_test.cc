@@ -165,6 +165,53 @@ TEST(verbs, other_refusals_have_their_reasons)
     });
 }
 
+TEST(verbs, every_sqlstate_has_a_reason)
+{
+    static const struct {
+        const char *state;
+        enum reason reason;
+    } cases[] = {
+        {"23505", REASON_ALREADY_EXISTS_ERROR},
+        {"23P01", REASON_ALREADY_EXISTS_ERROR},
+        {"23503", REASON_IN_USE},
+        {"23502", REASON_BAD_FIELD},
+        {"23514", REASON_BAD_FIELD},
+        {"22021", REASON_BAD_FIELD},
+        {"22003", REASON_BAD_FIELD},
+        {"40001", REASON_DB_CONFLICT},
+        {"40P01", REASON_DB_CONFLICT},
+        {"55P03", REASON_DB_CONFLICT},
+        {"57014", REASON_DB_TIMEOUT},
+        {"53100", REASON_DISK_FULL},
+        {"53200", REASON_DB_UNAVAILABLE},
+        {"58030", REASON_DB_UNAVAILABLE},
+        {"57P01", REASON_DB_UNAVAILABLE},
+        {"08006", REASON_DB_UNAVAILABLE},
+        {"25006", REASON_DB_UNAVAILABLE},
+        {"42501", REASON_INTERNAL_ERROR},
+        {"P0001", REASON_INTERNAL_ERROR},
+        {"XX000", REASON_INTERNAL_ERROR},
+    };
+    with_db(test_database(), [](struct ctx *ctx) {
+        for (const auto &c : cases) {
+            EXPECT_EQ(db_exec(ctx, &sql_t_raise, DB_ARGS(db_text(c.state)), NULL),
+                      reason_info(c.reason)->status)
+                << c.state;
+            EXPECT_EQ(ctx->error.reason, c.reason) << c.state << ": " << failure(ctx);
+            EXPECT_EQ(std::string(ctx->error.message).find("raised"), std::string::npos);
+            fail_clear(ctx);
+        }
+        EXPECT_EQ(db_exec(ctx, &sql_t_raise_own, DB_ARGS(db_text("LU001")), NULL),
+                  RESOURCE_EXHAUSTED);
+        EXPECT_EQ(ctx->error.reason, REASON_QUOTA_SPENT) << "the statement's own";
+        fail_clear(ctx);
+        EXPECT_EQ(db_exec(ctx, &sql_t_raise_own, DB_ARGS(db_text("53100")), NULL),
+                  RESOURCE_EXHAUSTED);
+        EXPECT_EQ(ctx->error.reason, REASON_RATE_LIMITED);
+        fail_clear(ctx);
+    });
+}
+
 TEST(verbs, an_error_of_the_commit_itself_reaches_the_caller)
 {
     with_db(test_database(), [](struct ctx *ctx) {
