@@ -38,7 +38,8 @@ struct ssm {
     struct ssm_matrix q;  /* r x r, symmetric, positive semi-definite */
     const double *a1;     /* m */
     const double *p1;     /* m x m */
-    const double *p1_inf; /* m, the diagonal of P1inf */
+    const double *p1_inf; /* m, the diagonal of P1inf: which states are diffuse, and in units of
+                             what size: the likelihood is that of ones */
 };
 
 static inline const double *
@@ -104,7 +105,7 @@ struct ssm_filtered {
 
 /*
  * Filters y (n x p). Once a time-invariant model's variance has converged (rate and distance
- * estimated from its last three steps: within 1e-13), the gain is kept. False: stopped.
+ * estimated from its last three steps: within 3e-14), the gain is kept. False: stopped.
  */
 bool ssm_filter(const struct ssm *s, const double *y, unsigned keep, struct arena *arena,
                 const struct ssm_stop *stop, struct ssm_filtered *ret) WARN_UNUSED;

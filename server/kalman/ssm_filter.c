@@ -8,7 +8,7 @@
 #define NOTHING_LEFT (8 * __DBL_EPSILON__)
 /* Finf below this part of its scale is rounding: the number says nothing about the diffuse part. */
 #define DIFFUSE_TOLERANCE 1e-10
-#define STEADY_TOLERANCE  1e-13
+#define STEADY_TOLERANCE  3e-14 /* of a variance: how far its limit may be */
 #define STOP_PERIOD       256
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -34,13 +34,14 @@ struct filter {
     size_t t_count;
     struct entry *z; /* those of Z, by rows; row i from z_from[i] */
     size_t *z_from;
-    double *inf_scale; /* m: the largest the diagonal of Pinf has been */
-    size_t rank;       /* of Pinf */
-    size_t inf_room;   /* diffuse steps that the kept arrays hold */
+    double *inf_scale;    /* m: the largest the diagonal of Pinf has been */
+    size_t rank;          /* of Pinf */
+    double log_inf_units; /* sum of log P1inf */
+    size_t inf_room;      /* diffuse steps that the kept arrays hold */
     bool diffuse, constant, steady, complete;
-    double *before; /* m x m: predicted variance of the step before */
-    double change[3];
-    size_t changes;
+    double *before;         /* m x m: predicted variance of the step before */
+    double largest, window; /* changes: see notice_steady */
+    size_t changes, near;
     struct ssm_log_sum log_f, log_f_inf;
     struct ssm_sum squares;
 };
@@ -124,9 +125,10 @@ project(const struct entry *z, size_t count, const double *p, size_t m, double *
     return f;
 }
 
-/* P -= mv mv' / F, bit for bit symmetric, without squares of variances. */
+/* P -= mv mv' / F, bit for bit symmetric, without squares of variances. `clean`: P is a variance,
+ * and what is left of it may be rounding. (Beside a diffuse part P need not be semi-definite.) */
 static ALWAYS_INLINE void
-downdate(double *p, const double *mv, double f, size_t m, double *scaled)
+downdate(double *p, const double *mv, double f, size_t m, double *scaled, bool clean)
 {
     double w = 1 / sqrt(f);
     for (size_t i = 0; i < m; i++)
@@ -135,10 +137,10 @@ downdate(double *p, const double *mv, double f, size_t m, double *scaled)
         double was = p[i * m + i];
         for (size_t j = 0; j < m; j++)
             p[i * m + j] -= scaled[i] * scaled[j];
-        if (p[i * m + i] <= NOTHING_LEFT * was)
+        if (clean && p[i * m + i] <= NOTHING_LEFT * was)
             p[i * m + i] = -1;
     }
-    for (size_t i = 0; i < m; i++) {
+    for (size_t i = 0; clean && i < m; i++) {
         if (p[i * m + i] < 0)
             clear_state(p, m, i);
     }
@@ -158,11 +160,7 @@ update_diffuse(struct filter *f, size_t i, double v, size_t m)
         for (size_t b = 0; b < m; b++)
             f->p[a * m + b] += k[a] * k[b] * fs - (k[a] * mv[b] + mv[a] * k[b]);
     }
-    downdate(f->p_inf, mv_inf, fi, m, f->work);
-    for (size_t j = 0; j < m; j++) {
-        if (f->p[j * m + j] < 0)
-            clear_state(f->p, m, j);
-    }
+    downdate(f->p_inf, mv_inf, fi, m, f->work, true);
     ssm_log_add(&f->log_f_inf, fi);
     f->out->diffuse++;
     if (--f->rank == 0)
@@ -208,7 +206,7 @@ update(struct filter *f, size_t i, double y, size_t m, double *ret_v)
     double vf = v / f->f[i];
     for (size_t j = 0; j < m; j++)
         f->a[j] += mv[j] * vf;
-    downdate(f->p, mv, f->f[i], m, f->work);
+    downdate(f->p, mv, f->f[i], m, f->work, !f->diffuse);
     ssm_log_add(&f->log_f, f->f[i]);
     ssm_sum_add(&f->squares, v * vf);
     f->out->regular++;
@@ -295,17 +293,19 @@ notice_steady(struct filter *f, size_t m)
         }
     }
     memcpy(f->before, f->p, m * m * sizeof(double));
-    double rate = 0;
-    for (size_t k = 0; k < 3; k++) {
-        double next = k < 2 ? f->change[k + 1] : change;
-        rate = fmax(rate, f->change[k] > 0 ? next / f->change[k] : next > 0 ? INFINITY : 0);
-    }
-    f->change[0] = f->change[1];
-    f->change[1] = f->change[2];
-    f->change[2] = change;
-    if (++f->changes < 4 || (f->keep & SSM_NO_SHORTCUT))
+    /* The largest change of each window of m + 2 steps: changes that travel through the states (as
+     * in seasonal models) show at least once in it. */
+    f->largest = fmax(f->largest, change);
+    if (++f->changes < m + 2)
         return;
-    f->steady = change == 0 || (rate < 1 && change * rate <= STEADY_TOLERANCE * (1 - rate));
+    double before = f->window, now = f->largest, rate = before > 0 ? now / before : now > 0;
+    f->window = now;
+    f->largest = 0;
+    f->changes = 0;
+    /* Twice, so that a fast mode that ends does not hide a slow one. */
+    bool near = isfinite(before) && (double)(m + 2) * now * rate <= STEADY_TOLERANCE * (1 - rate);
+    f->near = near ? f->near + 1 : 0;
+    f->steady = f->near >= 2 && !(f->keep & SSM_NO_SHORTCUT);
     for (size_t i = 0; f->steady && i < f->s->p; i++)
         f->inverse[i] = f->f[i] > 0 ? 1 / f->f[i] : 0;
 }
@@ -383,6 +383,14 @@ keep_number(struct filter *f, size_t at, enum ssm_kind kind, double v)
     }
 }
 
+static ALWAYS_INLINE void
+forget_changes(struct filter *f)
+{
+    f->changes = f->near = 0;
+    f->largest = 0;
+    f->window = INFINITY;
+}
+
 /* All numbers of time t while the variance changes. */
 static ALWAYS_INLINE void
 step(struct filter *f, size_t t, const double *y, size_t m)
@@ -416,7 +424,7 @@ step(struct filter *f, size_t t, const double *y, size_t m)
     if (f->constant && f->complete && !was_diffuse)
         notice_steady(f, m);
     else
-        f->changes = 0;
+        forget_changes(f);
 }
 
 /* All numbers of time t with the gains of the step before; false when one is missing. */
@@ -539,9 +547,11 @@ prepare(struct filter *f)
     for (size_t j = 0; j < m; j++) {
         f->p_inf[j * m + j] = f->inf_scale[j] = s->p1_inf[j];
         f->rank += s->p1_inf[j] > 0;
+        f->log_inf_units += s->p1_inf[j] > 0 ? log(s->p1_inf[j]) : 0;
     }
     f->diffuse = f->rank > 0;
     f->constant = !(s->z.step || s->h.step || s->t.step || s->rr.step || s->q.step);
+    forget_changes(f);
     f->log_f.mantissas = f->log_f_inf.mantissas = 1;
 }
 
@@ -559,7 +569,7 @@ ssm_filter(const struct ssm *s, const double *y, unsigned keep, struct arena *ar
     out.a_end = f.a;
     out.p_end = f.p;
     out.log_f = ssm_log_value(&f.log_f);
-    out.log_f_inf = ssm_log_value(&f.log_f_inf);
+    out.log_f_inf = ssm_log_value(&f.log_f_inf) - (out.rank_left ? 0 : f.log_inf_units);
     out.squares = ssm_sum_value(&f.squares);
     out.steady = f.steady;
     *ret = out;
