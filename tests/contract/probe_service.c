@@ -105,7 +105,7 @@ probe_server_start(char *err, size_t err_size)
 int
 probe_server_port(struct test_server *t)
 {
-    return rpc_server_port(test_server_rpc(t), 0);
+    return test_server_port(t);
 }
 
 bool
@@ -116,7 +116,7 @@ probe_policy_read(struct probe_policy *ret)
         if (strcmp(m->name, "GetHTTPStatus") != 0)
             continue;
         *ret = (struct probe_policy){
-            .access = m->policy.access,
+            .access = (int)m->policy.access,
             .cost = m->policy.cost,
             .cost_measured = m->policy.cost_measured,
             .deadline_ns = m->policy.deadline,

@@ -1,5 +1,6 @@
 #include "unit/client/kalman_server.h"
 
+#include "rpc/rpc.h"
 #include "test_server.h"
 
 extern const struct rpc_service kalman_service;
@@ -16,5 +17,5 @@ kalman_server_start(char *err, size_t err_size)
 int
 kalman_server_port(struct test_server *t)
 {
-    return rpc_server_port(test_server_rpc(t), 0);
+    return test_server_port(t);
 }
