@@ -1,0 +1,8 @@
+# Tests of the whole program: luna-server as a process, on a real PostgreSQL and Redis.
+if(TARGET luna-server)
+  luna_test(rpc_quota_test LABELS rpc SOURCES quota_test.cc
+    LIBS luna_rpc_client_testing luna_proto PkgConfig::PQ)
+  target_compile_definitions(rpc_quota_test PRIVATE
+    LUNA_SERVER_PROGRAM="$<TARGET_FILE:luna-server>")
+  add_dependencies(rpc_quota_test luna-server)
+endif()
