@@ -8,11 +8,12 @@ void
 number_print(double x, char out[NUMBER_TEXT])
 {
     if (std::isnan(x)) {
-        std::strcpy(out, "NaN");
+        std::memcpy(out, "NaN", sizeof("NaN"));
         return;
     }
     if (std::isinf(x)) {
-        std::strcpy(out, x > 0 ? "Infinity" : "-Infinity");
+        const char *text = x > 0 ? "Infinity" : "-Infinity";
+        std::memcpy(out, text, std::strlen(text) + 1);
         return;
     }
     *std::to_chars(out, out + NUMBER_TEXT - 1, x).ptr = '\0';

@@ -1,4 +1,5 @@
 /* Channels, credentials, metadata, deadlines: what one unary call sends and what comes back. */
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -182,19 +183,22 @@ TEST(Channel, SendsItsDeadline)
 
 TEST(Channel, GivesUpAtTheDeadline)
 {
-    bool cancelled = false;
+    std::atomic<int> arrived{0}, cancelled{0};
     {
-        Server server([&](script_call *c) { cancelled = script_wait_cancelled(c); });
+        Server server([&](script_call *c) {
+            arrived++;
+            cancelled += script_wait_cancelled(c);
+        });
         Channel channel(server.target());
         luna_call_options options = {};
-        options.timeout_ms = 50;
+        options.timeout_ms = 300;
         auto start = std::chrono::steady_clock::now();
         Call call(channel, "", &options, true);
         EXPECT_EQ(call.code, LUNA_DEADLINE_EXCEEDED);
         EXPECT_EQ(luna_reply_attempts(call.reply), 1u);
-        EXPECT_GE(elapsed_ms(start), 45);
+        EXPECT_GE(elapsed_ms(start), 290);
     }
-    EXPECT_TRUE(cancelled);
+    EXPECT_EQ(cancelled, arrived) << "a busy machine may let the deadline pass before it arrives";
 }
 
 TEST(Channel, SaysWhenNobodyListens)

@@ -79,7 +79,7 @@ TEST_F(Cli, FiltersTheNile)
     EXPECT_EQ(r.out.rfind("input,filtered\n1120,1120\n1160,1140.9", 0), 0u) << r.out.substr(0, 80);
     EXPECT_EQ(std::count(r.out.begin(), r.out.end(), '\n'), 101);
     size_t last = r.out.rfind(',');
-    EXPECT_NEAR(atof(r.out.c_str() + last + 1), 798.3702926083641, 1e-9);
+    EXPECT_NEAR(std::stod(r.out.substr(last + 1)), 798.3702926083641, 1e-9);
     EXPECT_TRUE(has(r.err, "log-likelihood -633.46456")) << r.err;
     Result book = luna("kalman filter --omit-diffuse-constant --observation-variance=15099 "
                        "--level-variance=1469.1 --log-likelihood " DATA "/nile.csv:2");

@@ -207,13 +207,17 @@ TEST(Stream, OneThreadSendsWhileAnotherReceives)
 
 TEST(Stream, IsCancelledFromAnotherThread)
 {
-    std::atomic<bool> cancelled{false};
+    std::atomic<bool> arrived{false}, cancelled{false};
     {
-        Server server([&](script_call *c) { cancelled = script_wait_cancelled(c); });
+        Server server([&](script_call *c) {
+            arrived = true;
+            cancelled = script_wait_cancelled(c);
+        });
         Channel channel(server.target());
         luna_stream *s = open_download(channel);
         std::thread other([&] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            while (!arrived)
+                std::this_thread::yield();
             luna_stream_cancel(s);
         });
         Answer m;
