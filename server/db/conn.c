@@ -71,6 +71,16 @@ conn_move(struct conn *c, enum conn_state to)
 
 static void conn_read(struct conn *c);
 
+/* libuv has stopped to poll it: what still lies in the socket is read now, or never. */
+static void
+on_socket_error(struct conn *c)
+{
+    for (int i = 0; i < 2 && c->pq; i++)
+        conn_read(c);
+    if (c->pq)
+        conn_break(c, FATE_LOST, "the socket has an error");
+}
+
 static void
 on_poll(uv_poll_t *uv, int status, int events)
 {
@@ -87,8 +97,10 @@ on_poll(uv_poll_t *uv, int status, int events)
     } else {
         if (events & UV_WRITABLE)
             conn_flush(c);
-        if (c->pq && ((events & UV_READABLE) || status < 0))
+        if (c->pq && (events & UV_READABLE))
             conn_read(c);
+        if (c->pq && status < 0)
+            on_socket_error(c);
     }
 }
 
@@ -518,15 +530,18 @@ log_broken(const struct conn *c, const char *why)
                     log_uint("attempts", c->failures + 1));
 }
 
-/* Doubles from 20 ms to 2 s, each time between half and all of it. */
+/* Doubles from 20 ms to 2 s, each time between half and all of it; but those who wait for a
+ * connection see two attempts at least. */
 static nsec_t
-backoff(unsigned failures)
+backoff(const struct conn *c)
 {
-    nsec_t d = failures < 7 ? BACKOFF_FIRST << failures : BACKOFF_LAST;
+    const nsec_t patience = c->pool->db->timeout / 2;
+    const nsec_t last = patience < BACKOFF_LAST ? patience : BACKOFF_LAST;
+    nsec_t d = c->failures < 7 ? BACKOFF_FIRST << c->failures : last;
     uint32_t r;
 
-    if (d > BACKOFF_LAST)
-        d = BACKOFF_LAST;
+    if (d > last)
+        d = last;
     random_bytes(&r, sizeof(r));
     return d / 2 + d / 2 * (nsec_t)(r >> 8) / (1 << 24);
 }
@@ -553,8 +568,10 @@ conn_break(struct conn *c, enum fate fate, const char *why)
     PQfinish(c->pq);
     c->pq = NULL;
     c->manual = false;
-    c->retry_at = reactor_now(p->reactor) + backoff(was_up ? 0 : c->failures);
-    c->failures = was_up ? 1 : c->failures + 1;
+    if (was_up)
+        c->failures = 0;
+    c->retry_at = reactor_now(p->reactor) + backoff(c);
+    c->failures++;
     conn_move(c, CONN_WAITING);
     if (c->lease)
         lease_lost(c->lease);

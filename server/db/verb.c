@@ -65,7 +65,8 @@ verb_fail(struct ctx *ctx, const struct request *q)
         return st;
     case FATE_AWAY:
         st = fail_plain(ctx, DB_UNAVAILABLE);
-        fail_detail(ctx, "statement %s: no connection in time; not sent", stmt->name);
+        fail_detail(ctx, "statement %s: no connection in time; %s", stmt->name,
+                    q->attempts == 0 || q->reads ? "not sent" : "outcome unknown");
         return st;
     default:
         st = fail_plain(ctx, DB_UNAVAILABLE);
