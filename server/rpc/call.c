@@ -1,220 +1,12 @@
-/* The state machine between gRPC core's completions and the fiber of a call; see internal.h. */
-#include <stdlib.h>
-
+/* From the arrival of a call over its handler to its last batch; see internal.h for the states. */
 #include "base/failpoint.h"
 #include "rpc/internal.h"
 #include "run/fiber.h"
 #include "run/reactor.h"
 
-#define POOL_MAX         256
-#define POST_MAX         256
-#define GENERIC_POSTS    4       /* the same for methods nobody knows */
-#define ENDING_MAX       SEC(60) /* a caller that does not read its status is cut off then */
-#define SCRATCH_BYTES    1008
 #define LATENCY_FIRST_NS 50000
 
-static void on_accepted(struct rpc_event *ev);
-static void on_closed(struct rpc_event *ev);
 static void on_final(struct rpc_event *ev);
-
-/* ---- the pool ------------------------------------------------------------------------------ */
-
-static void
-event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct rpc_event *))
-{
-    ev->call = c;
-    ev->functor.functor_run = event_run;
-    ev->functor.inlineable = 1;
-    ev->fn = fn;
-}
-
-static struct rpc_call *
-pool_get(struct shard *sh)
-{
-    struct list *l = list_pop(&sh->pool);
-    if (l) {
-        sh->pooled--;
-        return container_of(l, struct rpc_call, link);
-    }
-    struct rpc_call *c = calloc(1, sizeof(*c));
-    ASSERT(c != NULL);
-    c->shard = sh;
-    list_init(&c->link);
-    arena_init(&c->arena, 0);
-    arena_init(&c->stream.scratch, SCRATCH_BYTES);
-    event_init(&c->main_event, c, on_accepted);
-    event_init(&c->close_event, c, on_closed);
-    event_init(&c->recv_event, c, stream_on_received);
-    event_init(&c->send_event, c, stream_on_sent);
-    sh->calls++;
-    return c;
-}
-
-static void
-call_destroy(struct rpc_call *c)
-{
-    c->shard->calls--;
-    arena_fini(&c->arena);
-    arena_fini(&c->stream.scratch);
-    free(c);
-}
-
-/* Gives back what the call held of core and clears it for the next one. */
-static void
-pool_put(struct rpc_call *c)
-{
-    struct shard *sh = c->shard;
-    list_remove(&c->link);
-    stream_reset(&c->stream);
-    if (c->payload)
-        grpc_byte_buffer_destroy(c->payload);
-    if (c->core)
-        grpc_call_unref(c->core);
-    grpc_metadata_array_destroy(&c->metadata);
-    if (!c->slot)
-        grpc_call_details_destroy(&c->details);
-    c->payload = NULL;
-    c->core = NULL;
-    c->phase = CALL_POOLED;
-    if (sh->pooled >= POOL_MAX || sh->closing) {
-        call_destroy(c);
-        return;
-    }
-    arena_reset(&c->arena);
-    c->headers = (struct metadata_list){0};
-    c->trailers = (struct metadata_list){0};
-    c->peer = c->peer_address = NULL;
-    c->cancelled_flag = 0;
-    c->close_started = c->headers_sent = c->has_response = c->shut_down = false;
-    list_push_front(&sh->pool, &c->link);
-    sh->pooled++;
-}
-
-void
-call_pool_free(struct shard *sh)
-{
-    for (struct list *l; (l = list_pop(&sh->pool)) != NULL;)
-        call_destroy(container_of(l, struct rpc_call, link));
-    sh->pooled = 0;
-}
-
-/* ---- posting ------------------------------------------------------------------------------- */
-
-/* Unary and server-streaming calls arrive together with their one message. */
-static bool
-takes_payload(const struct rpc_method *m)
-{
-    return m->kind == RPC_UNARY || m->kind == RPC_SERVER_STREAM;
-}
-
-/* The answer of a unary call usually completes on the reactor itself, inside grpc_call_start_batch:
- * on a callback queue that costs nothing, on the polled one it would wake the poller. What streams
- * wait for completes on the poller. */
-static grpc_completion_queue *
-queue_of(const struct shard *sh, const struct rpc_method *m)
-{
-    return m->kind == RPC_UNARY ? sh->done_cq : sh->cq;
-}
-
-static bool
-call_post(struct shard *sh, struct shard_method *slot)
-{
-    struct rpc_call *c = pool_get(sh);
-    c->slot = slot;
-    c->phase = CALL_POSTED;
-    c->pending = 1;
-    c->main_event.fn = on_accepted;
-    grpc_metadata_array_init(&c->metadata);
-    grpc_call_error err;
-    if (slot) {
-        err = grpc_server_request_registered_call(
-            sh->server->core, slot->registered, &c->core, &c->core_deadline, &c->metadata,
-            takes_payload(slot->method) ? &c->payload : NULL, queue_of(sh, slot->method), sh->cq,
-            &c->main_event);
-    } else {
-        grpc_call_details_init(&c->details);
-        err = grpc_server_request_call(sh->server->core, &c->core, &c->details, &c->metadata,
-                                       sh->cq, sh->cq, &c->main_event);
-    }
-    if (err != GRPC_CALL_OK) {
-        sh->closing = true;
-        c->pending = 0;
-        pool_put(c);
-        return false;
-    }
-    return true;
-}
-
-static void
-call_post_method(struct shard *sh, struct shard_method *slot)
-{
-    while (!sh->closing && slot->posted < slot->target && call_post(sh, slot))
-        slot->posted++;
-}
-
-void
-call_post_generic(struct shard *sh)
-{
-    while (!sh->closing && sh->generic_posted < GENERIC_POSTS && call_post(sh, NULL))
-        sh->generic_posted++;
-}
-
-void
-call_post_all(struct shard *sh)
-{
-    for (size_t i = 0; i < sh->server->method_count; i++)
-        call_post_method(sh, &sh->methods[i]);
-    call_post_generic(sh);
-}
-
-/* Each completion costs core a scan of all that is posted on the queue, so few are posted and a
- * method that runs out of them gets more, until the janitor sees that they lie idle. */
-static void
-posted_taken(struct rpc_call *c)
-{
-    struct shard_method *slot = c->slot;
-    if (!slot) {
-        c->shard->generic_posted--;
-        return;
-    }
-    slot->posted--;
-    if (slot->posted < slot->low_water)
-        slot->low_water = slot->posted;
-    if (slot->posted == 0 && slot->target < POST_MAX)
-        slot->target *= 2;
-}
-
-static void
-posted_replace(struct rpc_call *c)
-{
-    if (c->slot)
-        call_post_method(c->shard, c->slot);
-    else
-        call_post_generic(c->shard);
-}
-
-static void
-slot_settle(struct shard_method *slot)
-{
-    int idle = slot->low_water;
-    if (idle > slot->target / 2 && slot->target > 1)
-        slot->target /= 2;
-    slot->low_water = slot->posted;
-}
-
-void
-call_janitor(struct shard *sh)
-{
-    for (size_t i = 0; i < sh->server->method_count; i++)
-        slot_settle(&sh->methods[i]);
-    nsec_t now = reactor_now(sh->reactor);
-    list_foreach (l, &sh->ending) {
-        struct rpc_call *c = container_of(l, struct rpc_call, link);
-        if (now - c->ending_since < ENDING_MAX)
-            break;
-        grpc_call_cancel(c->core, NULL);
-    }
-}
 
 /* ---- batches ------------------------------------------------------------------------------- */
 
@@ -258,6 +50,17 @@ call_op_headers(struct rpc_call *c)
     return op;
 }
 
+/* Takes the slice. The buffer is the shard's: core empties it within grpc_call_start_batch. */
+grpc_op
+call_op_message(struct rpc_call *c, grpc_slice bytes)
+{
+    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
+    grpc_slice_buffer_add(&c->shard->out->data.raw.slice_buffer, bytes);
+    op.flags = c->plain ? GRPC_WRITE_NO_COMPRESS : 0;
+    op.data.send_message.send_message = c->shard->out;
+    return op;
+}
+
 /* ---- the end ------------------------------------------------------------------------------- */
 
 void
@@ -266,7 +69,7 @@ call_maybe_release(struct rpc_call *c)
     if (c->pending > 0 || c->phase != CALL_ENDING)
         return;
     BUMP(&c->shard->stats.alive, -1);
-    pool_put(c);
+    call_recycle(c);
 }
 
 static grpc_op
@@ -296,13 +99,9 @@ call_send_final(struct rpc_call *c)
     c->phase = CALL_ENDING;
     if (!c->headers_sent)
         ops[n++] = call_op_headers(c);
-    if (c->has_response) {
-        grpc_byte_buffer *out = c->shard->out;
-        grpc_slice_buffer_add(&out->data.raw.slice_buffer, c->response);
-        c->has_response = false;
-        ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
-        ops[n++].data.send_message.send_message = out;
-    }
+    if (c->has_response)
+        ops[n++] = call_op_message(c, c->response);
+    c->has_response = false;
     ops[n++] = op_status(c, &message);
     if (!c->close_started)
         ops[n++] = op_close(c);
@@ -381,6 +180,7 @@ read_request(struct rpc_call *c)
     enum decode how =
         message_unpack(c->pub.method->request, c->payload, c->slot->deep, (size_t)cfg->max_message,
                        c->shard->server->decode_budget, &c->arena, &m);
+    c->was_compressed = c->payload->data.raw.compression != GRPC_COMPRESS_NONE;
     c->pub.request_bytes += message_bytes(c->payload);
     BUMP(&c->slot->counters.received_messages, 1);
     BUMP(&c->slot->counters.received_bytes, message_bytes(c->payload));
@@ -429,16 +229,16 @@ run_handler(struct rpc_call *c)
 static void
 serve(struct rpc_call *c)
 {
-    const struct rpc_options *opt = &c->shard->server->opt;
+    const struct rpc_server *srv = c->shard->server;
     struct call *call = &c->pub;
     struct str traceparent;
     if (call_metadata(call, "traceparent", &traceparent))
         (void)trace_parse(traceparent, &call->ctx.trace);
-    enum decode how = takes_payload(call->method) ? read_request(c) : DECODE_OK;
+    enum decode how = method_takes_payload(call->method) ? read_request(c) : DECODE_OK;
     enum status st = ctx_check(&call->ctx);
     size_t begun = 0;
-    while (st == OK && begun < opt->interceptor_count) {
-        const struct interceptor *in = opt->interceptors[begun];
+    while (st == OK && begun < srv->interceptor_count) {
+        const struct interceptor *in = srv->interceptors[begun];
         if (in->begin)
             st = in->begin(call, begun);
         begun++;
@@ -447,8 +247,8 @@ serve(struct rpc_call *c)
         st = how == DECODE_OK ? run_handler(c) : message_fail(&call->ctx, how);
     settle_status(&call->ctx, st);
     while (begun-- > 0) {
-        if (opt->interceptors[begun]->end)
-            opt->interceptors[begun]->end(call, begun, call->ctx.error.status);
+        if (srv->interceptors[begun]->end)
+            srv->interceptors[begun]->end(call, begun, call->ctx.error.status);
     }
 }
 
@@ -500,7 +300,7 @@ pub_reset(struct rpc_call *c)
     call->request_bytes = call->response_bytes = 0;
     call->request = NULL;
     call->charged = 0;
-    for (size_t i = 0; i < sh->server->opt.interceptor_count; i++)
+    for (size_t i = 0; i < sh->server->interceptor_count; i++)
         call->interceptor_data[i] = NULL;
 }
 
@@ -539,42 +339,22 @@ call_begin(struct rpc_call *c)
         call_start_close(c);
 }
 
-static void
-on_accepted(struct rpc_event *ev)
+void
+call_on_accepted(struct rpc_event *ev)
 {
     struct rpc_call *c = ev->call;
     struct shard *sh = c->shard;
     c->pending--;
     if (!ev->ok) {
         sh->closing = true;
-        pool_put(c);
+        call_recycle(c);
         return;
     }
     call_begin(c);
 }
 
-/* Before any of them is handled, all that arrived together is replaced: a call that finds nothing
- * posted takes a slow way through core, and one lock of the whole server. */
 void
-call_run_chain(struct rpc_event *chain)
-{
-    for (struct rpc_event *ev = chain; ev; ev = ev->next) {
-        if (ev->fn == on_accepted)
-            posted_taken(ev->call);
-    }
-    for (struct rpc_event *ev = chain; ev; ev = ev->next) {
-        if (ev->fn == on_accepted)
-            posted_replace(ev->call);
-    }
-    while (chain) {
-        struct rpc_event *next = chain->next; /* fn may give the event to core again */
-        chain->fn(chain);
-        chain = next;
-    }
-}
-
-static void
-on_closed(struct rpc_event *ev)
+call_on_closed(struct rpc_event *ev)
 {
     struct rpc_call *c = ev->call;
     c->pending--;

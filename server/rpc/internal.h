@@ -100,7 +100,9 @@ struct rpc_call {
     bool close_started;
     bool headers_sent;
     bool has_response;
-    bool shut_down; /* cancelled by us at the end of a drain */
+    bool was_compressed; /* the message received last */
+    bool plain;          /* call_set_compression(off) */
+    bool shut_down;      /* cancelled by us at the end of a drain */
     struct stream stream;
 };
 
@@ -149,7 +151,9 @@ struct shard {
 };
 
 struct rpc_server {
-    struct rpc_options opt;
+    struct rpc_options opt; /* its arrays only while the server is made */
+    const struct interceptor *interceptors[CALL_MAX_INTERCEPTORS];
+    size_t interceptor_count;
     const struct config *config;
     grpc_server *core;
     const struct rpc_service **services;
@@ -177,6 +181,13 @@ struct rpc_server {
     struct rpc_event down_event;
 };
 
+/* Unary and server-streaming calls arrive together with their one message. */
+static inline bool
+method_takes_payload(const struct rpc_method *m)
+{
+    return m->kind == RPC_UNARY || m->kind == RPC_SERVER_STREAM;
+}
+
 /* server.c */
 struct rpc_server *call_server(const struct call *call);
 static inline struct rpc_call *
@@ -191,18 +202,24 @@ void poller_join(struct shard *sh);
 void event_send(struct reactor *r, struct rpc_event *chain);
 void event_run(grpc_completion_queue_functor *f, int ok);
 
-/* call.c */
+/* post.c */
+void call_recycle(struct rpc_call *c);
 void call_post_all(struct shard *sh);
 void call_post_generic(struct shard *sh);
 void call_run_chain(struct rpc_event *chain);
 void call_pool_free(struct shard *sh);
-void call_start_close(struct rpc_call *c);
 void call_janitor(struct shard *sh);
+
+/* call.c */
+void call_on_accepted(struct rpc_event *ev);
+void call_on_closed(struct rpc_event *ev);
+void call_start_close(struct rpc_call *c);
 void call_cut_all(struct shard *sh);
 void call_batch(struct rpc_call *c, struct rpc_event *ev, const grpc_op *ops, size_t n);
 void call_maybe_release(struct rpc_call *c);
 void call_send_final(struct rpc_call *c);
 grpc_op call_op_headers(struct rpc_call *c);
+grpc_op call_op_message(struct rpc_call *c, grpc_slice bytes);
 
 /* stream.c */
 void stream_reset(struct stream *s);

@@ -168,3 +168,15 @@ call_set_trailer(struct call *call, const char *key, const char *value)
 {
     call_set_trailer_bytes(call, key, str_of(value));
 }
+
+bool
+call_message_compressed(const struct call *call)
+{
+    return call_private(call)->was_compressed;
+}
+
+void
+call_set_compression(struct call *call, bool on)
+{
+    call_private(call)->plain = !on;
+}

@@ -40,7 +40,8 @@ struct rpc_policy {
 /* The upper bounds of the latency histogram are 50 us * 2^i; the last bucket is +Inf. */
 #define RPC_LATENCY_BUCKETS 20
 
-/* A method's numbers: written by the reactors, read by metrics (relaxed). */
+/* A method's numbers on one reactor, written by it alone. rpc_server_totals (rpc/server.h) sums
+ * them for metrics; what rpc_method.counters points at is not used. */
 struct rpc_counters {
     atomic_uint_fast64_t finished[17]; /* by status */
     atomic_uint_fast64_t latency[RPC_LATENCY_BUCKETS];
@@ -111,6 +112,13 @@ void call_set_trailer(struct call *call, const char *key, const char *value);
 /* The same for "-bin" keys: `value` is sent as it is (base64 on the wire). */
 bool call_set_header_bytes(struct call *call, const char *key, struct str value);
 void call_set_trailer_bytes(struct call *call, const char *key, struct str value);
+
+/* Whether the message received last came compressed. */
+bool call_message_compressed(const struct call *call);
+
+/* Whether the messages sent from now on are compressed, where the server's setting and the caller
+ * allow it. On at first. */
+void call_set_compression(struct call *call, bool on);
 
 /* The next message of a client or bidirectional stream, in the stream's scratch arena: it lives
  * until the next stream_recv or stream_send. END after the last one. Suspends: may. Fails:

@@ -62,11 +62,12 @@ register_methods(struct rpc_server *s)
     for (size_t i = 0; i < s->service_count; i++) {
         for (size_t k = 0; k < s->services[i]->method_count; k++, n++) {
             const struct rpc_method *m = &s->services[i]->methods[k];
-            bool payload = m->kind == RPC_UNARY || m->kind == RPC_SERVER_STREAM;
             s->methods[n] = m;
             s->registered[n] = grpc_server_register_method(
                 s->core, m->path, NULL,
-                payload ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER : GRPC_SRM_PAYLOAD_NONE, 0);
+                method_takes_payload(m) ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER
+                                        : GRPC_SRM_PAYLOAD_NONE,
+                0);
             ASSERT(s->registered[n] != NULL);
         }
     }
@@ -169,6 +170,9 @@ server_alloc(const struct rpc_options *opt)
     ASSERT(s != NULL);
     grpc_init();
     s->opt = *opt;
+    for (size_t i = 0; i < opt->interceptor_count; i++)
+        s->interceptors[i] = opt->interceptors[i];
+    s->interceptor_count = opt->interceptor_count;
     s->config = opt->config;
     s->default_deadline = opt->config->default_deadline;
     s->decode_budget = (size_t)opt->config->max_message * DECODE_FACTOR;

@@ -34,7 +34,7 @@ struct rpc_options {
     const struct rpc_service *const *services;
     size_t service_count;
 
-    /* Around every call, the first one outermost. */
+    /* Around every call, the first one outermost. The arrays are copied, what they name is not. */
     const struct interceptor *const *interceptors;
     size_t interceptor_count;
 

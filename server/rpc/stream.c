@@ -110,6 +110,7 @@ stream_recv(struct stream *s, ProtobufCMessage **ret)
     enum decode how =
         message_unpack(c->pub.method->request, bb, c->slot->deep, (size_t)srv->config->max_message,
                        srv->decode_budget, &s->scratch, ret);
+    c->was_compressed = bb->data.raw.compression != GRPC_COMPRESS_NONE;
     grpc_byte_buffer_destroy(bb);
     c->pub.request_bytes += bytes;
     BUMP(&c->slot->counters.received_messages, 1);
@@ -143,12 +144,9 @@ stream_send(struct stream *s, const ProtobufCMessage *m)
     grpc_op ops[2];
     size_t n = 0;
     size_t bytes;
-    grpc_byte_buffer *out = c->shard->out;
-    grpc_slice_buffer_add(&out->data.raw.slice_buffer, message_pack(m, &bytes));
     if (!c->headers_sent)
         ops[n++] = call_op_headers(c);
-    ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
-    ops[n++].data.send_message.send_message = out;
+    ops[n++] = call_op_message(c, message_pack(m, &bytes));
     s->sending = true;
     c->pub.response_bytes += bytes;
     BUMP(&c->slot->counters.sent_messages, 1);
