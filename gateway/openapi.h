@@ -23,8 +23,8 @@ struct openapi_options {
 
 struct openapi;
 
-/* Makes the document. NULL: the examples are not of their form, and `err` says where. The schema and
- * the routes may go afterwards. */
+/* Makes the document. NULL: the examples are not of their form, and `err` says where. The schema
+ * and the routes may go afterwards. */
 struct openapi *openapi_new(const struct schema *s, const struct route_table *routes,
                             const struct openapi_options *options, char *err, size_t err_size);
 void openapi_free(struct openapi *o);

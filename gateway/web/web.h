@@ -1,12 +1,13 @@
 /*
  * The pages that the gateway serves besides the API: "/", "/docs", "/redoc", "/reference",
- * "/openapi.json" and what they load. Everything is made or embedded at start; nothing here or in the
- * pages asks another host.
+ * "/openapi.json" and what they load. Everything is made or embedded at start; nothing here or in
+ * the pages asks another host.
  *
- * To serve a page: Content-Type, Cache-Control, ETag and, when there is one, Content-Security-Policy
- * as they stand here, and Referrer-Policy: no-referrer. A client that accepts gzip gets `gzip` with
- * Content-Encoding: gzip and `etag_gzip`, where it is not empty, and others `body` with `etag`; both
- * with Vary: Accept-Encoding. If-None-Match with either of the two tags is answered 304.
+ * To serve a page: Content-Type, Cache-Control, ETag and, when there is one,
+ * Content-Security-Policy as they stand here, and Referrer-Policy: no-referrer. A client that
+ * accepts gzip gets `gzip` with Content-Encoding: gzip and `etag_gzip`, where it is not empty, and
+ * others `body` with `etag`; both with Vary: Accept-Encoding. If-None-Match with either of the two
+ * tags is answered 304.
  *
  * Thread: any, once made. Suspends: never.
  */
@@ -35,8 +36,8 @@ struct web *web_new(const struct schema *s, const struct route_table *routes, st
                     char *err, size_t err_size);
 void web_free(struct web *w);
 
-/* The page of a path without its query; NULL: there is none. Pages answer GET and HEAD only. It lives
- * as long as `w`. */
+/* The page of a path without its query; NULL: there is none. Pages answer GET and HEAD only. It
+ * lives as long as `w`. */
 const struct web_page *web_find(const struct web *w, struct str path);
 
 #endif
