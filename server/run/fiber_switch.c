@@ -9,9 +9,9 @@
 
 /*
  * System V ABI 3.2.1 and 3.2.3: rbx, rbp, r12-r15 and the control bits of mxcsr and the x87 control
- * word belong to the caller. The control words are loaded only when they differ: loading costs more
- * than the rest together. The way back is a jump and not a ret, which would be mispredicted each
- * time. `notrack` is for IBT: the place behind the call has no endbr64.
+ * word belong to the caller. The control words are loaded only when they differ. The way back is a
+ * jump and not a ret, whose target a return stack buffer cannot know here (equal on Zen 1, where it
+ * was measured). `notrack` is for IBT: the place behind the call has no endbr64.
  */
 __asm__(".text\n"
         ".p2align 5\n"
@@ -80,6 +80,8 @@ __asm__(".text\n"
 /* The first frame of a stack: entry and argument come in r12 and r13. Unwinders stop here. */
 __asm__(".text\n"
         ".p2align 4\n"
+        ".globl luna_fiber_start\n"
+        ".hidden luna_fiber_start\n"
         ".type luna_fiber_start, @function\n"
         "luna_fiber_start:\n"
         ".cfi_startproc\n"
@@ -91,7 +93,7 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size luna_fiber_start, .-luna_fiber_start\n");
 
-extern char luna_fiber_start[] __asm__("luna_fiber_start");
+extern char luna_fiber_start[] __attribute__((visibility("hidden")));
 
 struct frame {
     uint32_t mxcsr;
@@ -181,6 +183,8 @@ __asm__(".text\n"
 
 __asm__(".text\n"
         ".p2align 4\n"
+        ".globl luna_fiber_start\n"
+        ".hidden luna_fiber_start\n"
         ".type luna_fiber_start, %function\n"
         "luna_fiber_start:\n"
         ".cfi_startproc\n"
@@ -193,7 +197,7 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size luna_fiber_start, .-luna_fiber_start\n");
 
-extern char luna_fiber_start[] __asm__("luna_fiber_start");
+extern char luna_fiber_start[] __attribute__((visibility("hidden")));
 
 struct frame {
     uint64_t x29, x30, x19, x20, x21_x28[8];

@@ -1,6 +1,7 @@
 #include "unit/run/run_test.h"
 
 #include <algorithm>
+#include <cfenv>
 
 TEST(fiber, runs_and_ends)
 {
@@ -45,6 +46,29 @@ TEST(fiber, keeps_callee_saved_registers_and_floating_point)
                     EXPECT_EQ(k[i], f * 1000 + i + 20);
                 }
             });
+    });
+}
+
+TEST(fiber, keeps_its_rounding_mode_to_itself)
+{
+    run([](struct reactor *r) {
+        const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST};
+        for (int mode : modes)
+            spawn(r, [mode] {
+                test_ctx ctx;
+                EXPECT_EQ(fegetround(), FE_TONEAREST);
+                fesetround(mode);
+                for (int i = 0; i < 5; i++) {
+                    ASSERT_EQ(fiber_yield(&ctx), OK);
+                    EXPECT_EQ(fegetround(), mode);
+                }
+                fesetround(FE_TONEAREST); /* the stack's next fiber begins as this one ends */
+            });
+        test_ctx ctx;
+        for (int i = 0; i < 8; i++) {
+            ASSERT_EQ(fiber_yield(&ctx), OK);
+            EXPECT_EQ(fegetround(), FE_TONEAREST);
+        }
     });
 }
 
