@@ -43,8 +43,9 @@ get_account(luna_channel *channel)
     const Luna__V1__GetAccountResponse *response = nullptr;
     luna_reply *reply = nullptr;
     luna_code code = luna_quota_get_account(channel, nullptr, &request, &reply, &response);
-    if (code == LUNA_OK)
+    if (code == LUNA_OK) {
         EXPECT_STREQ(response->account->account_name, "load");
+    }
     luna_reply_free(reply);
     return code;
 }
