@@ -1,14 +1,17 @@
 /* The grpc_server itself: channel arguments, credentials, and sending clients away. */
 #include <errno.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "rpc/accept.h"
 #include "rpc/internal.h"
 
-#define ARGS_MAX 40
-#define PEM_MAX  ((size_t)1024 * 1024)
+#define ARGS_MAX       40
+#define CORE_LINES_MAX 20
+#define PEM_MAX        ((size_t)1024 * 1024)
 
 struct args {
     grpc_arg items[ARGS_MAX];
@@ -123,6 +126,32 @@ tcp_credentials(const struct config *cfg, char *err, size_t err_size)
     if (*cfg->tls_certificate || *cfg->tls_key || *cfg->tls_client_ca)
         return tls_credentials(cfg, err, err_size);
     return grpc_insecure_server_credentials_create();
+}
+
+/* ---- core's own log ------------------------------------------------------------------------- */
+
+/* Anybody can make core complain, so only so many of its lines a second are passed on. */
+static void
+on_core_log(gpr_log_func_args *args)
+{
+    static atomic_int_fast64_t second;
+    static atomic_int lines;
+    int_fast64_t now = clock_now() / SEC(1);
+    if (atomic_exchange(&second, now) != now)
+        atomic_store(&lines, 0);
+    if (atomic_fetch_add(&lines, 1) >= CORE_LINES_MAX)
+        return;
+    if (args->severity == GPR_LOG_SEVERITY_ERROR)
+        log_warning("gRPC core", log_str("says", args->message));
+    else
+        log_debug("gRPC core", log_str("says", args->message));
+}
+
+void
+server_init_core(void)
+{
+    gpr_set_log_function(on_core_log);
+    grpc_init();
 }
 
 /* ---- the server ---------------------------------------------------------------------------- */

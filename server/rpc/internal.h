@@ -274,6 +274,7 @@ void health_drain(struct health *h);
 void health_free(struct health *h);
 
 /* core.c */
+void server_init_core(void);
 bool server_open_core(struct rpc_server *s, char *err, size_t err_size);
 void server_send_goaways(struct rpc_server *s);
 

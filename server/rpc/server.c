@@ -168,7 +168,7 @@ server_alloc(const struct rpc_options *opt)
     struct rpc_server *s = calloc(1, sizeof(*s));
     pthread_condattr_t attr;
     ASSERT(s != NULL);
-    grpc_init();
+    server_init_core();
     s->opt = *opt;
     for (size_t i = 0; i < opt->interceptor_count; i++)
         s->interceptors[i] = opt->interceptors[i];

@@ -8,7 +8,7 @@ class ServerProcess:
     def __init__(self, program, *settings, **popen):
         self.process = subprocess.Popen(
             [program, "--listen-address=127.0.0.1:0", *settings],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", **popen)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):
             raise RuntimeError(f"no server: {line!r} {self.process.stderr.read()}")
