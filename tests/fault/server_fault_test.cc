@@ -204,21 +204,28 @@ TEST(server_fault, waits_for_its_dependencies_and_says_which)
     luna_server server(pg, redis, "fault", {{"LOG_LEVEL", "INFO"}});
     pg.stop(SIGINT);
     redis.stop(SIGKILL);
-    std::thread later([&] {
-        EXPECT_TRUE(becomes(
-            [&] { return server.log().find("for=\"Postgres and Redis\"") != std::string::npos; },
-            seconds(10)))
-            << server.log();
-        EXPECT_FALSE(ready(server));
-        redis.start();
-        EXPECT_TRUE(becomes(
-            [&] { return server.log().find("for=Postgres\n") != std::string::npos; }, seconds(10)))
-            << server.log();
-        pg.start();
+    /* Children die with the thread that made them: this one lives as long as the server. */
+    std::atomic<bool> started = false, done = false;
+    std::thread starter([&] {
+        EXPECT_NO_THROW(server.start());
+        started = true;
+        while (!done)
+            std::this_thread::sleep_for(milliseconds(5));
     });
-    EXPECT_NO_THROW(server.start());
-    later.join();
+    const auto logged = [&](const char *text) {
+        return server.log().find(text) != std::string::npos;
+    };
+    EXPECT_TRUE(becomes([&] { return logged("for=\"Postgres and Redis\""); }, seconds(10)));
+    EXPECT_FALSE(ready(server));
+    redis.start();
+    EXPECT_TRUE(becomes([&] { return logged("for=Postgres\n"); }, seconds(10))) << server.log();
+    EXPECT_FALSE(started);
+    pg.start();
+    EXPECT_TRUE(becomes([&] { return started.load(); }, seconds(20))) << server.log();
+    EXPECT_TRUE(ready(server));
     EXPECT_EQ(server.stop(), 0);
+    done = true;
+    starter.join();
 }
 
 TEST(server_fault, sigterm_ends_no_call)
