@@ -299,20 +299,40 @@ reactor_run(struct reactor *r)
     current = NULL;
 }
 
+struct thread_begin {
+    char name[16];
+    void *(*fn)(void *);
+    void *arg;
+};
+
+static void *
+begin_thread(void *arg)
+{
+    struct thread_begin b = *(struct thread_begin *)arg;
+    free(arg);
+    pthread_setname_np(pthread_self(), b.name);
+    return b.fn(b.arg);
+}
+
 int
 thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg)
 {
     static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    struct thread_begin *b = calloc(1, sizeof(*b));
+    ASSERT(b != NULL);
+    snprintf(b->name, sizeof(b->name), "%s", name);
+    b->fn = fn;
+    b->arg = arg;
     sigset_t block;
     sigset_t before;
     sigfillset(&block);
     for (size_t i = 0; i < ARRAY_LEN(synchronous); i++)
         sigdelset(&block, synchronous[i]);
     pthread_sigmask(SIG_SETMASK, &block, &before);
-    int err = pthread_create(ret, NULL, fn, arg);
+    int err = pthread_create(ret, NULL, begin_thread, b);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err == 0)
-        pthread_setname_np(*ret, name);
+    if (err != 0)
+        free(b);
     return err;
 }
 

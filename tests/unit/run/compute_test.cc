@@ -175,12 +175,20 @@ TEST_F(compute_pool, gives_up_at_the_deadline)
 {
     start(1, 16);
     run([&](struct reactor *) {
-        held h;
+        for (nsec_t d = MSEC(5);; d *= 2) {
+            held h;
+            test_ctx ctx;
+            ctx.deadline = clock_now() + d;
+            EXPECT_EQ(compute_run(&ctx, hold, &h), DEADLINE_EXCEEDED);
+            EXPECT_EQ(ctx.error.reason, REASON_DEADLINE_PASSED);
+            EXPECT_EQ(h.ended, h.begun);
+            EXPECT_EQ(h.noticed, h.begun);
+            if (h.begun) /* on a busy machine it may not have */
+                break;
+            ASSERT_LT(d, SEC(10));
+        }
         test_ctx ctx;
-        ctx.deadline = clock_now() + MSEC(5);
-        EXPECT_EQ(compute_run(&ctx, hold, &h), DEADLINE_EXCEEDED);
-        EXPECT_TRUE(h.noticed);
-        EXPECT_TRUE(h.ended);
+        ctx.deadline = clock_now();
         held late;
         EXPECT_EQ(compute_run(&ctx, hold, &late), DEADLINE_EXCEEDED);
         EXPECT_FALSE(late.begun);
