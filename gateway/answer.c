@@ -41,7 +41,7 @@ answer_problem(struct exchange *x)
     buf_fini(&x->out);
     buf_init(&x->out, PROBLEM_MAX);
     if (x->protocol == PROTOCOL_REST)
-        problem_write(p, &x->gw->schema, &x->out);
+        problem_write(p, &x->gw->builtin, &x->out);
     else
         problem_write_connect(p, &x->out);
     if (p->retry_after_s > 0)

@@ -19,15 +19,20 @@
 #include "gateway/upstream.h"
 
 struct metrics;
+struct web;
 
 struct gateway {
     const struct config *cfg;
-    struct schema schema; /* with comments */
+    struct schema schema;  /* what is served, with comments */
+    struct schema builtin; /* the same, unless a file is served: the types of error details */
     struct route_table routes;
     struct upstream *upstream;
     struct metrics *metrics;
+    struct buf descriptors; /* the file of --descriptors; empty: the built-in set is served */
+    struct web *web;
     struct MHD_Daemon *daemon;
-    atomic_int in_flight; /* requests with the server */
+    atomic_int in_flight; /* requests from their call to the end of their answer */
+    atomic_int suspended; /* of these, with the server */
     atomic_bool draining; /* not ready; connections are closed after their answer */
 };
 
@@ -89,6 +94,7 @@ struct exchange {
     struct buf body;
     struct route_match match;
 
+    bool counted; /* in gw->in_flight */
     bool refused; /* `problem` is the answer */
     struct problem problem;
     struct upstream_call call;
@@ -152,5 +158,9 @@ bool pages_answer(struct exchange *x);
 bool http_start(struct gateway *gw, char *err, size_t err_size);
 /* Lets requests end, cancels those that take too long, and stops. */
 void http_stop(struct gateway *gw);
+
+/* ---- file.c ---- */
+/* Appends the whole file and a NUL that is not counted; false: it cannot be read, or not whole. */
+bool read_file(const char *path, struct buf *out);
 
 #endif

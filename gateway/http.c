@@ -13,6 +13,8 @@
     (64 << 10) /* of a refused body that is read so that the connection can go on \
                 */
 #define LISTEN_QUEUE 1024
+#define PEM_MAX      (1 << 20)
+#define LAST_ANSWERS MSEC(500) /* for the answers of cancelled calls to be sent */
 
 /* ---- life ---- */
 
@@ -52,6 +54,8 @@ on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                log_strn("path", x->path), log_int("status", http), log_duration("took", took),
                log_uint("bytes", x->out.len), log_strn("request_id", x->in.request_id),
                log_str("grpc", method ? method->path : ""));
+    if (x->counted)
+        atomic_fetch_sub(&x->gw->in_flight, 1);
     upstream_call_fini(&x->call);
     buf_fini(&x->body);
     if (!x->borrowed)
@@ -212,23 +216,6 @@ listen_on(const char *address, char *err, size_t err_size)
     return fd;
 }
 
-static char *
-read_text(const char *path)
-{
-    struct buf b;
-    FILE *f = *path ? fopen(path, "re") : NULL;
-    if (!f)
-        return NULL;
-    buf_init(&b, 1 << 20);
-    char *to;
-    size_t n;
-    while ((to = buf_reserve(&b, 4096)) && (n = fread(to, 1, 4096, f)) > 0)
-        b.len += n;
-    fclose(f);
-    buf_putc(&b, 0);
-    return b.data;
-}
-
 bool
 http_start(struct gateway *gw, char *err, size_t err_size)
 {
@@ -237,20 +224,22 @@ http_start(struct gateway *gw, char *err, size_t err_size)
     unsigned threads = (unsigned)(cfg->threads > 0 ? cfg->threads : cores > 1 ? cores : 2);
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    char *certificate = read_text(cfg->tls_certificate), *key = read_text(cfg->tls_key);
+    struct buf certificate, key;
+    buf_init(&certificate, PEM_MAX);
+    buf_init(&key, PEM_MAX);
     if (*cfg->tls_certificate || *cfg->tls_key) {
-        if (!certificate || !key) {
+        if (!read_file(cfg->tls_certificate, &certificate) || !read_file(cfg->tls_key, &key)) {
             snprintf(err, err_size, "tls-certificate and tls-key: a file cannot be read");
-            free(certificate);
-            free(key);
+            buf_fini(&certificate);
+            buf_fini(&key);
             return false;
         }
         flags |= MHD_USE_TLS;
     }
     int fd = listen_on(cfg->listen_address, err, err_size);
     if (fd >= 0) {
-        struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
-                                       {MHD_OPTION_HTTPS_MEM_KEY, 0, key},
+        struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.data},
+                                       {MHD_OPTION_HTTPS_MEM_KEY, 0, key.data},
                                        {MHD_OPTION_END, 0, NULL}};
         struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
         gw->daemon = MHD_start_daemon(
@@ -267,24 +256,29 @@ http_start(struct gateway *gw, char *err, size_t err_size)
             close(fd);
         }
     }
-    free(certificate);
-    free(key);
+    buf_fini(&certificate);
+    buf_fini(&key);
     return gw->daemon != NULL;
+}
+
+/* Waits until the count is zero or the time has come. */
+static void
+wait_for_none(atomic_int *count, nsec_t until)
+{
+    const struct timespec tick = {.tv_nsec = 5000000};
+    while (atomic_load(count) > 0 && clock_now() < until)
+        nanosleep(&tick, NULL);
 }
 
 void
 http_stop(struct gateway *gw)
 {
-    const struct timespec tick = {.tv_nsec = 10000000};
-    nsec_t end = clock_now() + gw->cfg->drain_timeout;
     int fd = MHD_quiesce_daemon(gw->daemon);
-    while (atomic_load(&gw->in_flight) > 0 && clock_now() < end)
-        nanosleep(&tick, NULL);
-    /* What is left ends with the deadlines that every call has; a daemon with suspended connections
-     * cannot be stopped. */
+    wait_for_none(&gw->in_flight, clock_now() + gw->cfg->drain_timeout);
     upstream_cancel_all(gw->upstream);
-    while (atomic_load(&gw->in_flight) > 0)
-        nanosleep(&tick, NULL);
+    /* A daemon with suspended connections cannot be stopped; cancelled calls end at once. */
+    wait_for_none(&gw->suspended, NSEC_NEVER);
+    wait_for_none(&gw->in_flight, clock_now() + LAST_ANSWERS);
     MHD_stop_daemon(gw->daemon);
     if (fd >= 0)
         close(fd);

@@ -63,12 +63,30 @@ put_escape(char *to, char c)
     return to + 5;
 }
 
+/* The bytes of `s` as a JSON string: at once for short ones at their worst, counted for long ones.
+ */
+static size_t
+string_room(struct str s)
+{
+    if (s.n <= 128)
+        return s.n * 6 + 2;
+    size_t n = s.n + 2;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (UNLIKELY((uint8_t)c < 0x20))
+            n += 5;
+        else if (UNLIKELY(c == '"' || c == '\\'))
+            n++;
+    }
+    return n;
+}
+
 bool
 json_write_string(struct json_writer *w, struct str s)
 {
     if (!str_utf8_valid(s))
         return json_write_fail(w, "a string is not UTF-8");
-    char *to = json_write_space(w, s.n * 6 + 2);
+    char *to = json_write_space(w, string_room(s));
     if (!to)
         return false;
     *to++ = '"';

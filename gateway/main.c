@@ -1,5 +1,5 @@
 /* luna-gateway: every method of the server as REST. */
-#include <luna/descriptors.h>
+#include "luna/descriptors.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,23 +9,11 @@
 
 #include "base/log.h"
 #include "gateway/gateway.h"
+#include "gateway/web/web.h"
 
 #define FILES_BESIDE_CONNECTIONS 256
-
-static char *
-read_file(const char *path)
-{
-    FILE *f = fopen(path, "re");
-    char *text = NULL;
-    size_t cap = 0;
-    if (f && getdelim(&text, &cap, 0, f) < 0) {
-        free(text);
-        text = NULL;
-    }
-    if (f)
-        fclose(f);
-    return text;
-}
+#define DESCRIPTORS_MAX          (64 << 20)
+#define PEM_MAX                  (1 << 20)
 
 static void
 raise_file_limit(int64_t connections)
@@ -53,26 +41,45 @@ start_upstream(struct gateway *gw, char *err, size_t err_size)
                                                      : 2),
         .max_message = (int)cfg->max_answer,
     };
-    char *ca = *cfg->upstream_ca ? read_file(cfg->upstream_ca) : NULL;
-    if (*cfg->upstream_ca && !ca) {
+    struct buf ca;
+    buf_init(&ca, PEM_MAX);
+    if (*cfg->upstream_ca && !read_file(cfg->upstream_ca, &ca)) {
         snprintf(err, err_size, "upstream-ca: %s cannot be read", cfg->upstream_ca);
         return false;
     }
-    o.ca = ca;
+    o.ca = ca.data;
     gw->upstream = upstream_new(&o);
     if (!gw->upstream)
         snprintf(err, err_size, "upstream: %s is no address", cfg->upstream);
-    free(ca);
+    buf_fini(&ca);
     return gw->upstream != NULL;
+}
+
+static bool
+load_schema(struct gateway *gw, char *err, size_t err_size)
+{
+    struct str set = {(const char *)luna_descriptor_set_with_source,
+                      luna_descriptor_set_with_source_size};
+    if (!schema_load(&gw->builtin, set, err, err_size))
+        return false;
+    if (*gw->cfg->descriptors) {
+        if (!read_file(gw->cfg->descriptors, &gw->descriptors)) {
+            snprintf(err, err_size, "descriptors: %s cannot be read", gw->cfg->descriptors);
+            return false;
+        }
+        set = (struct str){gw->descriptors.data, gw->descriptors.len};
+    }
+    if (!schema_load(&gw->schema, set, err, err_size) ||
+        !route_table_init(&gw->routes, &gw->schema, err, err_size))
+        return false;
+    gw->web = web_new(&gw->schema, &gw->routes, set, err, err_size);
+    return gw->web != NULL;
 }
 
 static bool
 start(struct gateway *gw, char *err, size_t err_size)
 {
-    struct str set = {(const char *)luna_descriptor_set_with_source,
-                      luna_descriptor_set_with_source_size};
-    if (!schema_load(&gw->schema, set, err, err_size) ||
-        !route_table_init(&gw->routes, &gw->schema, err, err_size))
+    if (!load_schema(gw, err, err_size))
         return false;
     gw->metrics = metrics_new(&gw->schema);
     raise_file_limit(gw->cfg->max_connections);
@@ -88,10 +95,15 @@ stop(struct gateway *gw)
         upstream_free(gw->upstream);
     if (gw->metrics)
         metrics_free(gw->metrics);
+    if (gw->web)
+        web_free(gw->web);
     if (gw->routes.schema)
         route_table_fini(&gw->routes);
     if (gw->schema.messages)
         schema_fini(&gw->schema);
+    if (gw->builtin.messages)
+        schema_fini(&gw->builtin);
+    buf_fini(&gw->descriptors);
 }
 
 /* Until SIGTERM or SIGINT; a second one ends the wait for proxies to look elsewhere. */
@@ -113,6 +125,7 @@ serve(const struct config *cfg)
 {
     struct gateway gw = {.cfg = cfg};
     char err[512];
+    buf_init(&gw.descriptors, DESCRIPTORS_MAX);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

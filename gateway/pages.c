@@ -1,5 +1,6 @@
 /* The paths that the gateway answers itself. */
 #include "gateway/gateway.h"
+#include "gateway/web/web.h"
 
 #define METRICS_MAX (4 << 20)
 
@@ -31,9 +32,36 @@ answer_live(struct exchange *x)
     answer_text(x, MHD_HTTP_OK, "application/json", STR("{\"status\":\"ok\"}\n"));
 }
 
+/* A page or a file that a page loads; made at start, kept by browsers. */
+static void
+answer_page(struct exchange *x, const struct web_page *page)
+{
+    bool packed = page->gzip.n > 0 && x->in.accepts_gzip && x->gw->cfg->gzip;
+    const char *have = x->in.if_none_match;
+    answer_text(x, MHD_HTTP_OK, page->content_type, packed ? page->gzip : page->body);
+    x->gzipped = packed;
+    if (have && (strstr(have, page->etag) || (page->gzip.n > 0 && strstr(have, page->etag_gzip)))) {
+        answer_text(x, MHD_HTTP_NOT_MODIFIED, page->content_type, STR(""));
+        x->gzipped = false;
+    }
+    answer_header(x, MHD_HTTP_HEADER_ETAG, packed ? page->etag_gzip : page->etag);
+    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, page->cache_control);
+    answer_header(x, "Referrer-Policy", "no-referrer");
+    if (page->policy)
+        answer_header(x, "Content-Security-Policy", page->policy);
+}
+
+static void
+answer_status(struct exchange *x, void (*answer)(struct exchange *x))
+{
+    answer(x);
+    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+}
+
 bool
 pages_answer(struct exchange *x)
 {
+    static const char allow[] = "GET, HEAD, OPTIONS";
     static const struct {
         struct str path;
         void (*answer)(struct exchange *x);
@@ -43,19 +71,21 @@ pages_answer(struct exchange *x)
         {{"/readyz", 7}, answer_ready},
     };
     struct str verb = str_of(x->method);
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if (!str_eq(x->path, table[i].path))
-            continue;
-        if (str_eq(verb, STR("GET")) || str_eq(verb, STR("HEAD"))) {
-            table[i].answer(x);
-            answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-        } else if (str_eq(verb, STR("OPTIONS"))) {
-            cors_options(x, "GET, HEAD, OPTIONS");
-        } else {
-            memcpy(x->match.allow_text, "GET, HEAD, OPTIONS", sizeof("GET, HEAD, OPTIONS"));
-            answer_refuse(x, REASON_WRONG_HTTP_METHOD, NULL, NULL);
-        }
-        return true;
+    const struct web_page *page = web_find(x->gw->web, x->path);
+    size_t i = 0;
+    while (i < ARRAY_LEN(table) && !str_eq(x->path, table[i].path))
+        i++;
+    if (!page && i == ARRAY_LEN(table))
+        return false;
+    if (str_eq(verb, STR("OPTIONS"))) {
+        cors_options(x, allow);
+    } else if (!str_eq(verb, STR("GET")) && !str_eq(verb, STR("HEAD"))) {
+        memcpy(x->match.allow_text, allow, sizeof(allow));
+        answer_refuse(x, REASON_WRONG_HTTP_METHOD, NULL, NULL);
+    } else if (page) {
+        answer_page(x, page);
+    } else {
+        answer_status(x, table[i].answer);
     }
-    return false;
+    return true;
 }

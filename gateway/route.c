@@ -281,7 +281,8 @@ route_table_init(struct route_table *t, const struct schema *s, char *err, size_
     t->root = arena_new(&t->arena, struct route_node);
     for (size_t i = 0; i < s->service_count; i++) {
         const struct schema_service *service = s->services[i];
-        if (strncmp(service->full_name, "grpc.", 5) == 0)
+        if (strncmp(service->full_name, "grpc.health.", 12) == 0 ||
+            strncmp(service->full_name, "grpc.reflection.", 16) == 0)
             continue;
         for (size_t j = 0; j < service->method_count; j++) {
             struct builder b = {

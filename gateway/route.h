@@ -80,7 +80,7 @@ enum route_result {
     ROUTE_BAD_PATH,   /* 400: an escape is no escape */
 };
 
-/* Builds the table. Services of the packages below "grpc." have no routes. False: two bindings are
+/* Builds the table. grpc.health and grpc.reflection have no routes. False: two bindings are
  * the same or one is wrong, and `err` names them. The schema must outlive the table. */
 bool route_table_init(struct route_table *t, const struct schema *s, char *err, size_t err_size);
 void route_table_fini(struct route_table *t);

@@ -136,8 +136,9 @@ on_end(struct upstream_call *c)
     }
     answer_compress(x);
     x->stage = EXCHANGE_DONE;
-    atomic_fetch_sub(&x->gw->in_flight, 1);
-    MHD_resume_connection(x->conn);
+    struct gateway *gw = x->gw;
+    MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
+    atomic_fetch_sub(&gw->suspended, 1);
 }
 
 /* ---- the request ---- */
@@ -177,8 +178,10 @@ unary_start(struct exchange *x)
     }
     buf_fini(&x->out);
     buf_init(&x->out, (size_t)gw->cfg->max_answer);
+    x->counted = true;
     x->stage = EXCHANGE_WAITING;
     x->call.on_end = on_end;
+    atomic_fetch_add(&gw->suspended, 1);
     MHD_suspend_connection(x->conn);
     upstream_unary(gw->upstream, &x->call, x->match.binding->method->path,
                    (struct str){message.data, message.len}, x->in.forwarded, x->in.forwarded_count,

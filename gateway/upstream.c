@@ -152,6 +152,9 @@ call_done(struct upstream_call *c)
 {
     if (atomic_fetch_sub(&c->pending, 1) != 1)
         return;
+    pthread_mutex_lock(&c->queue->lock);
+    list_remove(&c->node);
+    pthread_mutex_unlock(&c->queue->lock);
     c->status =
         c->code < 0 || c->code > GRPC_STATUS_UNAUTHENTICATED ? UNKNOWN : (enum status)c->code;
     c->message =
