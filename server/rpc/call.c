@@ -16,6 +16,7 @@ void
 call_batch(struct rpc_call *c, struct rpc_event *ev, const grpc_op *ops, size_t n)
 {
     c->pending++;
+    GIVE_TO_CORE(ev);
     if (grpc_call_start_batch(c->core, ops, n, ev, NULL) == GRPC_CALL_OK)
         return;
     grpc_call_cancel(c->core, NULL);

@@ -28,6 +28,24 @@
 #include "run/inbox.h"
 #include "run/timer.h"
 
+/* gRPC core is not instrumented: ThreadSanitizer is told what core's own locks order. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RPC_TSAN 1
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define RPC_TSAN 1
+#endif
+#ifdef RPC_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define GIVE_TO_CORE(p)   __tsan_release(p)
+#define TAKE_FROM_CORE(p) __tsan_acquire(p)
+#else
+#define GIVE_TO_CORE(p)   ((void)(p))
+#define TAKE_FROM_CORE(p) ((void)(p))
+#endif
+
 /* Counters have one writer, so no locked instruction is needed. */
 #define BUMP(counter, n)                                                                          \
     atomic_store_explicit((counter), atomic_load_explicit((counter), memory_order_relaxed) + (n), \

@@ -28,6 +28,7 @@ void
 event_run(grpc_completion_queue_functor *f, int ok)
 {
     struct rpc_event *ev = (struct rpc_event *)(void *)f;
+    TAKE_FROM_CORE(ev);
     ev->ok = ok != 0;
     ev->next = NULL;
     event_send(ev->call->shard->reactor, ev);
@@ -41,6 +42,7 @@ next_event(grpc_completion_queue *cq, gpr_timespec until, struct rpc_event **ret
     *ret = NULL;
     if (got.type == GRPC_OP_COMPLETE) {
         *ret = got.tag;
+        TAKE_FROM_CORE(*ret);
         (*ret)->ok = got.success != 0;
         (*ret)->next = NULL;
     }

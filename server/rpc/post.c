@@ -116,6 +116,7 @@ call_post(struct shard *sh, struct shard_method *slot)
     c->main_event.fn = call_on_accepted;
     grpc_metadata_array_init(&c->metadata);
     grpc_call_error err;
+    GIVE_TO_CORE(&c->main_event);
     if (slot) {
         err = grpc_server_request_registered_call(
             sh->server->core, slot->registered, &c->core, &c->core_deadline, &c->metadata,

@@ -112,6 +112,7 @@ on_janitor(struct timer *t)
 static void
 on_done_shutdown(grpc_completion_queue_functor *f, int ok)
 {
+    TAKE_FROM_CORE(f);
     struct rpc_server *s = container_of(f, struct shard, done_shutdown)->server;
     (void)ok;
     pthread_mutex_lock(&s->lock);
@@ -327,8 +328,10 @@ wait_count(struct rpc_server *s, const size_t *n, size_t wanted)
 static void
 close_done_queues(struct rpc_server *s)
 {
-    for (size_t i = 0; i < s->shard_count; i++)
+    for (size_t i = 0; i < s->shard_count; i++) {
+        GIVE_TO_CORE(&s->shards[i].done_shutdown);
         grpc_completion_queue_shutdown(s->shards[i].done_cq);
+    }
     wait_count(s, &s->queues_down, s->shard_count);
 }
 
@@ -339,6 +342,7 @@ rpc_server_stop(struct rpc_server *s)
         return;
     s->stopped = true;
     drain(s, 0, 0);
+    GIVE_TO_CORE(&s->down_event);
     grpc_server_shutdown_and_notify(s->core, s->shards[0].cq, &s->down_event);
     grpc_server_cancel_all_calls(s->core);
     wait_count(s, &s->core_down, 1);

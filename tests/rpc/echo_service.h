@@ -1,3 +1,4 @@
+/* The service of the wrapper's own tests: every kind of call, and every way to end one. */
 #ifndef LUNA_TESTS_RPC_ECHO_SERVICE_H
 #define LUNA_TESTS_RPC_ECHO_SERVICE_H
 
