@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "gateway/gateway.h"
+#include "gateway/watch.h"
 #include "gateway/web/web.h"
 
 #define FILES_BESIDE_CONNECTIONS 256
@@ -82,6 +83,7 @@ start(struct gateway *gw, char *err, size_t err_size)
     if (!load_schema(gw, err, err_size))
         return false;
     gw->metrics = metrics_new(&gw->schema);
+    gw->watch = watch_new();
     raise_file_limit(gw->cfg->max_connections);
     return start_upstream(gw, err, err_size) && http_start(gw, err, err_size);
 }
@@ -93,6 +95,8 @@ stop(struct gateway *gw)
         http_stop(gw);
     if (gw->upstream)
         upstream_free(gw->upstream);
+    if (gw->watch)
+        watch_free(gw->watch);
     if (gw->metrics)
         metrics_free(gw->metrics);
     if (gw->web)

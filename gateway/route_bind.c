@@ -121,13 +121,12 @@ is_bound(const struct bind *b, const struct schema_field *const *fields, unsigne
 static struct str
 chain_name(struct bind *b, const struct schema_field *const *fields, unsigned n, int32_t oneof)
 {
-    char *text = arena_alloc(b->scratch, n * 12 + 16);
-    int at = 0;
+    char *text = arena_strdup(b->scratch, "");
     for (unsigned i = 0; i < n; i++)
-        at += sprintf(text + at, "%u.", fields[i]->number);
+        text = arena_printf(b->scratch, "%s%u.", text, fields[i]->number);
     if (oneof >= 0)
-        at += sprintf(text + at, "#%d", oneof);
-    return (struct str){text, (size_t)at};
+        text = arena_printf(b->scratch, "%s#%d", text, oneof);
+    return str_of(text);
 }
 
 /* Notes the parameter; false: it, or another of its oneof, was there. */

@@ -11,8 +11,8 @@
 
 #include "base/config.h"
 
-/* Serves until SIGTERM or SIGINT, then drains. Returns the process's exit code; what is wrong with the
- * settings, the schema or an address is one line on stderr and code 1. */
+/* Serves until SIGTERM or SIGINT, then drains. Returns the process's exit code; what is wrong with
+ * the settings, the schema or an address is one line on stderr and code 1. */
 int app_serve(const struct config *cfg);
 
 /* Settings that cannot work together or are missing: one line in `err`. */

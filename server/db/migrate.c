@@ -86,7 +86,7 @@ read_applied(struct migrator *m)
 
     for (int i = 0; good && i < PQntuples(res); i++) {
         const char *name = PQgetvalue(res, i, 1);
-        if ((size_t)i >= m->n || atoi(PQgetvalue(res, i, 0)) != m->list[i].number) {
+        if ((size_t)i >= m->n || strtol(PQgetvalue(res, i, 0), NULL, 10) != m->list[i].number) {
             fprintf(m->out, "migrate: the database has %s, which this program does not know\n",
                     name);
             good = false;

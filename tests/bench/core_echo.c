@@ -98,7 +98,7 @@ option(int argc, char **argv, const char *name, int def)
     size_t n = strlen(name);
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=')
-            return atoi(argv[i] + n + 1);
+            return (int)strtol(argv[i] + n + 1, NULL, 10);
     }
     return def;
 }

@@ -65,7 +65,7 @@ rows_json()
 int
 main(int argc, char **argv)
 {
-    double seconds = argc > 1 ? std::atof(argv[1]) : 1;
+    double seconds = argc > 1 ? std::strtod(argv[1], nullptr) : 1;
     std::string set = codec::read_file(BENCH_TYPES);
     codec::Codec ours(set);
     codec::Oracle theirs(set);

@@ -141,7 +141,7 @@ under_load(const pg_server &server, int rounds,
         load(&all, &j, g);
         for (int i = 0; i < rounds; i++) {
             until_served(ctx, j);
-            ASSERT_EQ(fiber_sleep(ctx, MSEC(20 + rand() % 60)), OK);
+            ASSERT_EQ(fiber_sleep(ctx, MSEC(20 + i * 37 % 60)), OK);
             harm(ctx, j);
         }
         const nsec_t healed = until_served(ctx, j);

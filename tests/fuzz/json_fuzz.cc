@@ -46,8 +46,8 @@ read_text(const std::string &type, const std::string &json)
     std::string held_back;
     if (!back.ok || !theirs().canonical(type, back.out, &held_back) || held_back != held)
         fail("does not read back", json + " as " + again.out);
-    // The C++ library reads -0 as the integer 0 and loses its sign, and makes other names of mask paths
-    // that start with a capital: ours are the fields of those JSON names.
+    // The C++ library reads -0 as the integer 0 and loses its sign, and makes other names of mask
+    // paths that start with a capital: ours are the fields of those JSON names.
     if (json.find("-0") != std::string::npos || json.find("ask") != std::string::npos ||
         json.find("FieldMask") != std::string::npos)
         return;

@@ -1,5 +1,5 @@
-/* Runs LLVMFuzzerTestOneInput over every file of the given folders, without libFuzzer: the corpora are
- * replayed by each test run with each compiler. Fails when a folder is missing or empty. */
+/* Runs LLVMFuzzerTestOneInput over every file of the given folders, without libFuzzer: the corpora
+ * are replayed by each test run with each compiler. Fails when a folder is missing or empty. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

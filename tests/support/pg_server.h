@@ -159,7 +159,7 @@ class pg_server
         }
         std::error_code ignored;
         for (const auto &e : std::filesystem::directory_iterator("/usr/lib/postgresql", ignored)) {
-            const int version = atoi(e.path().filename().c_str());
+            const int version = static_cast<int>(strtol(e.path().filename().c_str(), nullptr, 10));
             if (version > best && std::filesystem::exists(e.path() / "bin/initdb")) {
                 best = version;
                 programs_ = (e.path() / "bin").string();

@@ -1,3 +1,4 @@
+/* Timers as C++ tests need them: reactor.h and timer.h meet here in C. */
 #ifndef LUNA_TESTS_TIMER_PROBE_H
 #define LUNA_TESTS_TIMER_PROBE_H
 
