@@ -14,7 +14,7 @@
 #include "kalman/ssm.h"
 
 #define MODEL_MAX_STATES     128
-#define MODEL_MAX_PARAMETERS 64
+#define MODEL_MAX_PARAMETERS 128
 #define MODEL_MAX_ORDER      32 /* of a list of coefficients */
 
 /* A number that may be left to estimation. */

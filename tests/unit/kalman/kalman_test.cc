@@ -1,31 +1,18 @@
 /* The domain and the handler of Filter, on a reactor with a compute pool. */
 #include <cfloat>
 #include <cstring>
-#include <functional>
 #include <gtest/gtest.h>
 
+#include "on_fiber.h"
 #include "series.h"
 
 extern "C" {
 #include "kalman/kalman.h"
 #include "luna/v1/kalman.pb-c.h"
-#include "probe.h"
 }
 
 namespace
 {
-
-void
-on_fiber(const std::function<void(struct ctx *)> &body, size_t threads = 1)
-{
-    probe_run(
-        [](struct ctx *ctx, void *arg) {
-            ctx->who.account_id = 7;
-            ctx->who.role = ROLE_MEMBER;
-            (*static_cast<const std::function<void(struct ctx *)> *>(arg))(ctx);
-        },
-        const_cast<void *>(static_cast<const void *>(&body)), threads);
-}
 
 kalman_filter_request
 request(const std::vector<double> &y)

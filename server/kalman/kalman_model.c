@@ -1,0 +1,321 @@
+#include "kalman/kalman_model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "run/compute.h"
+
+/* Nanoseconds for states^2 x times; see INLINE_NS in kalman.c. */
+#define STEP_NS   60
+#define INLINE_NS 200000
+
+enum outcome {
+    DONE,
+    STOPPED,
+    INFINITE_VALUE,
+    NO_LIKELIHOOD,
+    NOT_FOR_EM,
+    NOT_FINITE,
+};
+
+/* All that the computation touches. */
+struct work {
+    const struct kalman_ask *ask;
+    const struct kalman_batch *batch;
+    struct kalman_answer *answer;
+    struct analysis_batch *batch_answer;
+    struct arena *arena;
+    struct compute_task *task; /* NULL: inline */
+    double *y;                 /* the values with the horizon behind them */
+    size_t times;
+    size_t infinite_at;
+    enum outcome outcome;
+};
+
+static bool
+work_stopped(void *arg)
+{
+    const struct work *w = arg;
+    return w->task && compute_cancelled(w->task);
+}
+
+static enum outcome
+copy_values(struct work *w)
+{
+    const struct kalman_ask *ask = w->ask;
+    size_t all = w->times * model_series(ask->spec);
+    w->y = arena_array(w->arena, all, sizeof(double));
+    for (size_t i = 0; i < all; i++) {
+        w->y[i] = i < ask->count ? ask->values[i] : NAN;
+        if (isinf(w->y[i])) {
+            w->infinite_at = i;
+            return INFINITE_VALUE;
+        }
+    }
+    return DONE;
+}
+
+/* Finds what is unknown: over the values alone, without the horizon. */
+static enum outcome
+estimate(struct work *w, const struct ssm_stop *stop)
+{
+    const struct kalman_ask *ask = w->ask;
+    struct model *m = w->answer->model;
+    size_t times = m->s.n;
+    m->s.n = w->answer->n;
+    enum fit_status st = FIT_OK;
+    if (m->unknown > 0 || ask->question == KALMAN_FIT)
+        st = fit_model(m, w->y, &ask->fit, w->arena, stop, &w->answer->fit);
+    m->s.n = times;
+    model_apply(m);
+    return st == FIT_OK           ? DONE
+           : st == FIT_STOPPED    ? STOPPED
+           : st == FIT_NOT_FOR_EM ? NOT_FOR_EM
+                                  : NO_LIKELIHOOD;
+}
+
+static unsigned
+keep_for(enum kalman_question q)
+{
+    switch (q) {
+    case KALMAN_FILTER:
+        return SSM_KEEP_FILTERED | SSM_KEEP_INNOVATIONS;
+    case KALMAN_FORECAST:
+        return SSM_KEEP_FILTERED;
+    case KALMAN_DIAGNOSE:
+    case KALMAN_SMOOTH:
+    case KALMAN_SIMULATE:
+        return SSM_KEEP_FOR_SMOOTHER;
+    case KALMAN_FIT:
+        break;
+    }
+    return 0;
+}
+
+static enum outcome
+draw(struct work *w, const struct ssm_stop *stop)
+{
+    const struct kalman_ask *ask = w->ask;
+    const struct ssm *s = &w->answer->model->s;
+    size_t states = s->n * s->m, values = s->n * s->p;
+    struct stats_random rnd;
+    struct arena scratch;
+    bool going = true;
+    w->answer->draw_states = arena_array(w->arena, ask->draws, states * sizeof(double));
+    w->answer->draw_values = arena_array(w->arena, ask->draws, values * sizeof(double));
+    stats_seed(&rnd, ask->seed);
+    arena_init(&scratch, 0);
+    for (size_t k = 0; going && k < ask->draws; k++) {
+        double *to = w->answer->draw_states + k * states;
+        arena_reset(&scratch);
+        if (ask->prior)
+            analysis_draw(s, &rnd, &scratch, to, w->answer->draw_values + k * values);
+        else
+            going =
+                analysis_draw_given(s, w->y, w->answer->smoothed.alpha, &rnd, &scratch, stop, to);
+        going = going && !ssm_stopped(stop);
+    }
+    arena_fini(&scratch);
+    return going ? DONE : STOPPED;
+}
+
+static bool
+all_finite(const double *x, size_t n)
+{
+    for (size_t i = 0; x && i < n; i++) {
+        if (!isfinite(x[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum outcome
+check_answer(struct work *w)
+{
+    struct kalman_answer *a = w->answer;
+    const struct ssm *s = &a->model->s;
+    bool fine = isfinite(a->log_likelihood) || w->ask->prior;
+    fine = fine && all_finite(a->filtered.att, s->n * s->m);
+    fine = fine && all_finite(a->smoothed.alpha, s->n * s->m);
+    fine = fine && all_finite(a->smoothed.variance, s->n * s->m * s->m);
+    fine = fine && all_finite(a->draw_states, w->ask->draws * s->n * s->m);
+    return fine ? DONE : NOT_FINITE;
+}
+
+static enum outcome
+answer(struct work *w, const struct ssm_stop *stop)
+{
+    const struct kalman_ask *ask = w->ask;
+    struct kalman_answer *a = w->answer;
+    const struct ssm *s = &a->model->s;
+    double s2;
+    if (!ssm_filter(s, w->y, keep_for(ask->question), w->arena, stop, &a->filtered))
+        return STOPPED;
+    a->log_likelihood = ask->concentrated ? ssm_concentrated(&a->filtered, ask->convention, &s2)
+                                          : ssm_log_likelihood(&a->filtered, ask->convention);
+    unsigned smooth = ask->question == KALMAN_DIAGNOSE ? SSM_SMOOTH_AUXILIARY : ask->smooth;
+    bool smoothed = ask->question == KALMAN_SMOOTH || ask->question == KALMAN_DIAGNOSE ||
+                    (ask->question == KALMAN_SIMULATE && !ask->prior);
+    if (smoothed && !ssm_smooth(s, &a->filtered, smooth, w->arena, stop, &a->smoothed))
+        return STOPPED;
+    if (ask->question == KALMAN_DIAGNOSE)
+        analysis_diagnose(&a->filtered, s->n, ask->lags, w->arena, &a->diagnosis);
+    if (ask->question == KALMAN_SIMULATE) {
+        enum outcome o = draw(w, stop);
+        if (o != DONE)
+            return o;
+    }
+    return check_answer(w);
+}
+
+static void
+work_run(struct compute_task *task, void *arg)
+{
+    struct work *w = arg;
+    struct ssm_stop stop = {work_stopped, w};
+    w->task = task;
+    w->outcome = copy_values(w);
+    if (w->outcome != DONE)
+        return;
+    w->answer->model = model_new(w->ask->spec, w->times, w->arena);
+    w->outcome = estimate(w, &stop);
+    if (w->outcome == DONE)
+        w->outcome = answer(w, &stop);
+}
+
+static enum status
+tell(struct ctx *ctx, const struct work *w)
+{
+    switch (w->outcome) {
+    case DONE:
+        return OK;
+    case INFINITE_VALUE:
+        return fail_field(ctx, arena_printf(ctx->arena, "results[%zu]", w->infinite_at),
+                          "is not finite");
+    case NO_LIKELIHOOD:
+        return fail(ctx, NO_RESULT,
+                    "the unknown numbers of the model cannot be estimated from these values");
+    case NOT_FOR_EM:
+        return fail_field(ctx, "method", "EM finds variances of single disturbances only");
+    case NOT_FINITE:
+        return fail(ctx, NO_RESULT,
+                    "a result is not finite: the values do not determine the states");
+    case STOPPED:
+        break;
+    }
+    enum status st = ctx_check(ctx);
+    return st != OK ? st : fail_plain(ctx, CANCELLED_BY_CALLER);
+}
+
+/* Runs `fn` here or in the pool. */
+static enum status
+run_work(struct ctx *ctx, compute_fn fn, struct work *w, double steps)
+{
+    enum status st = OK;
+    if (steps * STEP_NS <= INLINE_NS)
+        fn(NULL, w);
+    else
+        st = compute_run(ctx, fn, w);
+    return st == OK ? tell(ctx, w) : st;
+}
+
+static enum status
+count_times(struct ctx *ctx, const struct model_spec *spec, size_t count, size_t *ret)
+{
+    size_t p = model_series(spec);
+    if (count == 0)
+        return fail_field(ctx, "results", "holds no value");
+    if (count % p)
+        return fail_field(ctx, "results", "holds %zu numbers, not a multiple of %zu", count, p);
+    *ret = count / p;
+    return OK;
+}
+
+enum status
+kalman_analyse(struct ctx *ctx, const struct kalman_ask *ask, struct kalman_answer *ret)
+{
+    struct kalman_answer a = {0};
+    struct work w = {.ask = ask, .answer = &a, .arena = ctx->arena};
+    enum status st = count_times(ctx, ask->spec, ask->count, &a.n);
+    if (st != OK)
+        return st;
+    w.times = a.n + ask->horizon;
+    st = kalman_check_model(ctx, ask->path, ask->spec, w.times);
+    if (st != OK)
+        return st;
+    double m = (double)model_states(ask->spec, w.times);
+    double steps = m * m * (double)w.times * (double)(1 + ask->draws);
+    if (ask->draws && steps > 10. * KALMAN_MAX_WORK)
+        return fail_field(ctx, "draws", "are too many for this model and this many values");
+    /* What may have to be estimated is never quick. */
+    bool quick = ask->spec->kind == MODEL_FREE;
+    st = run_work(ctx, work_run, &w, quick ? steps : INLINE_NS);
+    if (st == OK)
+        *ret = a;
+    return st;
+}
+
+static void
+batch_run(struct compute_task *task, void *arg)
+{
+    struct work *w = arg;
+    const struct kalman_batch *b = w->batch;
+    struct ssm_stop stop = {work_stopped, w};
+    w->task = task;
+    for (size_t i = 0; i < b->series_count; i++) {
+        for (size_t k = 0; k < b->count; k++) {
+            if (isinf(b->series[i][k])) {
+                w->outcome = INFINITE_VALUE;
+                w->infinite_at = i * b->count + k;
+                return;
+            }
+        }
+    }
+    model_apply(w->answer->model);
+    w->outcome =
+        analysis_filter_batch(&w->answer->model->s, b->series, b->series_count, b->want_states,
+                              b->concentrated, b->convention, w->arena, &stop, w->batch_answer)
+            ? DONE
+            : STOPPED;
+}
+
+enum status
+kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask, struct model **ret_model,
+                    struct analysis_batch *ret)
+{
+    struct kalman_answer a = {0};
+    struct work w = {.batch = ask, .answer = &a, .batch_answer = ret, .arena = ctx->arena};
+    enum status st = count_times(ctx, ask->spec, ask->count, &w.times);
+    if (st != OK || (st = kalman_check_model(ctx, "model", ask->spec, w.times)) != OK)
+        return st;
+    a.model = model_new(ask->spec, w.times, ctx->arena);
+    for (size_t i = 0; i < a.model->parameter_count; i++) {
+        if (!a.model->parameters[i].given)
+            return fail_field(ctx,
+                              arena_printf(ctx->arena, "model.%s", a.model->parameters[i].name),
+                              "is not given");
+    }
+    double m = (double)a.model->s.m, all = (double)(ask->series_count * w.times);
+    if (m * m * all > 25. * KALMAN_MAX_WORK)
+        return fail_field(ctx, "series", "are too many for this model");
+    st = run_work(ctx, batch_run, &w, m * m * all);
+    if (w.outcome == INFINITE_VALUE) {
+        fail_clear(ctx);
+        return fail_field(ctx,
+                          arena_printf(ctx->arena, "series[%zu].results[%zu]",
+                                       w.infinite_at / ask->count, w.infinite_at % ask->count),
+                          "is not finite");
+    }
+    *ret_model = a.model;
+    return st;
+}
+
+struct kalman_criteria
+kalman_criteria(const struct kalman_answer *a)
+{
+    double n = (double)(a->filtered.regular + a->filtered.diffuse);
+    double k = (double)(a->model->unknown + a->filtered.diffuse), l = a->fit.log_likelihood;
+    struct kalman_criteria c = {.aic = -2 * l + 2 * k, .bic = -2 * l + k * log(n)};
+    c.aicc = n > k + 1 ? c.aic + 2 * k * (k + 1) / (n - k - 1) : INFINITY;
+    return c;
+}

@@ -1,0 +1,82 @@
+/*
+ * Questions to any model: what a request may hold, where the work runs, what can go wrong.
+ * Thread: the reactor of `ctx`. Memory: the context's arena.
+ */
+#ifndef LUNA_KALMAN_KALMAN_MODEL_H
+#define LUNA_KALMAN_KALMAN_MODEL_H
+
+#include "kalman/analysis.h"
+#include "kalman/fit.h"
+#include "run/ctx.h"
+
+/* states^2 x times of one request: what the smoother keeps is about 16 bytes for each. */
+#define KALMAN_MAX_WORK 4000000
+
+enum kalman_question {
+    KALMAN_FILTER,
+    KALMAN_SMOOTH,
+    KALMAN_FORECAST,
+    KALMAN_SIMULATE,
+    KALMAN_FIT,
+    KALMAN_DIAGNOSE,
+};
+
+struct kalman_ask {
+    enum kalman_question question;
+    const char *path;              /* of the model in the request: "model", "models[2]" */
+    const struct model_spec *spec; /* shapes are right: kalman_read_model */
+    const double *values;          /* numbers of one time after another; NaN: missing */
+    size_t count;
+    size_t horizon; /* times to forecast */
+    bool concentrated;
+    enum ssm_convention convention;
+    unsigned smooth; /* enum ssm_smooth, with KALMAN_SMOOTH */
+    struct fit_options fit;
+    size_t draws;
+    uint64_t seed;
+    bool prior;
+    size_t lags;
+};
+
+/* What was asked for; the rest is zero. */
+struct kalman_answer {
+    struct model *model; /* with its parameters found */
+    size_t n;            /* times of the values */
+    struct fit_result fit;
+    double log_likelihood;
+    struct ssm_filtered filtered;
+    struct ssm_smoothed smoothed;
+    struct analysis_diagnosis diagnosis;
+    double *draw_states; /* draws x n x m */
+    double *draw_values; /* draws x n x p: prior */
+};
+
+/* Is the description admissible? Names every field that is not. Suspends: never. */
+enum status kalman_check_model(struct ctx *ctx, const char *path, const struct model_spec *spec,
+                               size_t times) WARN_UNUSED;
+
+/*
+ * Estimates what the model leaves open, and answers. Suspends: may.
+ * Fails: BAD_FIELD, NO_RESULT, OVERLOADED, CANCELLED_BY_CALLER, DEADLINE_PASSED.
+ */
+enum status kalman_analyse(struct ctx *ctx, const struct kalman_ask *ask,
+                           struct kalman_answer *ret) WARN_UNUSED;
+
+struct kalman_batch {
+    const struct model_spec *spec;
+    const double *const *series; /* each `count` numbers */
+    size_t series_count, count;
+    bool want_states, concentrated;
+    enum ssm_convention convention;
+};
+
+enum status kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask,
+                                struct model **ret_model, struct analysis_batch *ret) WARN_UNUSED;
+
+/* Information criteria of a fit. */
+struct kalman_criteria {
+    double aic, aicc, bic;
+};
+struct kalman_criteria kalman_criteria(const struct kalman_answer *a);
+
+#endif
