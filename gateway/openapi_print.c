@@ -1,5 +1,5 @@
 /* luna-openapi: writes the OpenAPI document of the built-in services to standard output. */
-#include <luna/descriptors.h>
+#include "luna/descriptors.h"
 #include <stdio.h>
 
 #include "gateway/openapi.h"

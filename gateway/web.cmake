@@ -23,7 +23,7 @@ function(luna_web_embed file name)
   target_sources(luna_web PRIVATE ${source})
 endfunction()
 
-foreach(name index.html docs.html redoc.html luna.css status.js docs.js redoc.js luna.svg examples.json)
+foreach(name index.html docs.html redoc.html luna.css frame.css status.js docs.js redoc.js luna.svg examples.json)
   luna_web_embed(${CMAKE_CURRENT_SOURCE_DIR}/web/${name} ${name})
 endforeach()
 if(WEB_ASSETS_FOUND AND NOT LUNA_WEB_ASSETS STREQUAL "OFF")

@@ -27,6 +27,29 @@ html_text(struct buf *out, struct str text)
 }
 
 void
+html_comment(struct buf *out, struct str comment)
+{
+    const char *open = NULL; /* the element that lines go to */
+    while (comment.p && comment.n > 0) {
+        struct str line = str_cut(&comment, '\n');
+        const char *wanted = str_starts(line, STR("  ")) ? "pre" : "p";
+        if (str_trim(line).n == 0) {
+            if (open)
+                buf_printf(out, "</%s>\n", open);
+            open = NULL;
+            continue;
+        }
+        buf_puts(out, open ? "\n" : "");
+        if (!open)
+            buf_printf(out, "<%s>", wanted);
+        open = open ? open : wanted;
+        html_text(out, open[1] == 'r' ? line : str_trim(line));
+    }
+    if (open)
+        buf_printf(out, "</%s>\n", open);
+}
+
+void
 html_fill(struct buf *out, struct str page, const struct html_slot *slots, size_t count)
 {
     while (page.n > 0) {
@@ -49,8 +72,7 @@ html_service_card(struct buf *out, const struct schema_service *s)
 {
     const char *dot = strrchr(s->full_name, '.');
     const char *name = dot ? dot + 1 : s->full_name;
-    buf_printf(out, "<li class=\"card\"><a href=\"/reference#%s\">%s</a><p>", name, name);
-    html_text(out, str_of(s->comment));
-    buf_printf(out, "</p><p>%zu method%s</p></li>\n", s->method_count,
-               s->method_count == 1 ? "" : "s");
+    buf_printf(out, "<li class=\"card\"><a href=\"/reference#%s\">%s</a>", name, name);
+    html_comment(out, str_of(s->comment));
+    buf_printf(out, "<p>%zu method%s</p></li>\n", s->method_count, s->method_count == 1 ? "" : "s");
 }

@@ -7,6 +7,9 @@
 /* Appends `text` so that it is text in HTML, also between quotes. */
 void html_text(struct buf *out, struct str text);
 
+/* Appends a proto comment as paragraphs; indented lines behind an empty one stay as they are. */
+void html_comment(struct buf *out, struct str comment);
+
 /* Appends `page` with each "@NAME@" replaced by its value, which is HTML already. */
 struct html_slot {
     const char *name; /* "@VERSION@" */

@@ -132,9 +132,7 @@ write_method(struct doc *d, struct buf *out, const struct schema_method *m)
     buf_puts(out, "</h3>\n");
     const struct route_binding *first = write_paths(d, out, m);
     write_policy(out, m);
-    buf_puts(out, "<p class=\"comment\">");
-    text(out, m->comment);
-    buf_puts(out, "</p>\n");
+    html_comment(out, str_of(m->comment));
     enum json_names names = first ? first->names : JSON_NAMES_PROTO;
     write_fields(d, out, "Request", m->input, names);
     write_fields(d, out, "Answer", m->output, names);
@@ -167,10 +165,9 @@ write_page(struct doc *d, struct buf *out, const char *package)
         if (!service_is_of(s, package))
             continue;
         const char *name = strrchr(s->full_name, '.') + 1;
-        buf_printf(out, "<section aria-labelledby=\"%s\">\n<h2 id=\"%s\">%s</h2>\n<p>", name, name,
+        buf_printf(out, "<section aria-labelledby=\"%s\">\n<h2 id=\"%s\">%s</h2>\n", name, name,
                    name);
-        text(out, s->comment);
-        buf_puts(out, "</p>\n");
+        html_comment(out, str_of(s->comment));
         for (size_t j = 0; j < s->method_count; j++)
             write_method(d, out, &s->methods[j]);
         buf_puts(out, "</section>\n");

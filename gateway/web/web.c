@@ -124,6 +124,7 @@ add_docs(struct web *w)
 #ifdef LUNA_WEB_ASSETS
     add(w, "/docs", HTML, policy_docs, FILE_OF(docs_html), none);
     add(w, "/redoc", HTML, policy_docs, FILE_OF(redoc_html), none);
+    add(w, "/assets/frame.css", CSS, NULL, FILE_OF(frame_css), none);
     add(w, "/assets/docs.js", JS, NULL, FILE_OF(docs_js), none);
     add(w, "/assets/redoc.js", JS, NULL, FILE_OF(redoc_js), none);
     add(w, "/assets/swagger-ui.css", CSS, NULL, FILE_OF(swagger_ui_css),
@@ -195,6 +196,8 @@ web_free(struct web *w)
 const struct web_page *
 web_find(const struct web *w, struct str path)
 {
+    if (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
     for (size_t i = 0; i < w->page_count; i++)
         if (str_eq(w->pages[i].path, path))
             return &w->pages[i];

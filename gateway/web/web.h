@@ -36,8 +36,8 @@ struct web *web_new(const struct schema *s, const struct route_table *routes, st
                     char *err, size_t err_size);
 void web_free(struct web *w);
 
-/* The page of a path without its query; NULL: there is none. Pages answer GET and HEAD only. It
- * lives as long as `w`. */
+/* The page of a path without its query, with or without a slash at its end; NULL: there is none.
+ * Pages answer GET and HEAD only. It lives as long as `w`. */
 const struct web_page *web_find(const struct web *w, struct str path);
 
 #endif

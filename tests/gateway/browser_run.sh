@@ -1,0 +1,20 @@
+#!/bin/sh
+# browser_run.sh SERVER GATEWAY: runs browser_test.mjs beside a Luna of its own, in headless Chromium
+# ($LUNA_CHROMIUM, or chromium on the path) through playwright-core ($LUNA_NODE_MODULES, or build/node/node_modules).
+# What ./dev deps would install and is missing: skipped (77), on CI failed.
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+LUNA_CHROMIUM=${LUNA_CHROMIUM:-$(command -v chromium)}
+LUNA_NODE_MODULES=${LUNA_NODE_MODULES:-$root/build/node/node_modules}
+LUNA_ARTIFACTS=${LUNA_ARTIFACTS:-$root/build/artifacts}
+export LUNA_CHROMIUM LUNA_NODE_MODULES LUNA_ARTIFACTS
+missing=
+[ -x "$LUNA_CHROMIUM" ] || missing=chromium
+command -v node > /dev/null || missing=node
+[ -d "$LUNA_NODE_MODULES/playwright-core" ] || missing=playwright-core
+if [ -n "$missing" ]; then
+    echo "SKIPPED: $missing missing, run ./dev deps"
+    [ "$CI" = true ] && exit 1
+    exit 77
+fi
+exec python3 -B "$here/browser_stack.py" "$1" "$2" -- node "$here/browser_test.mjs"
