@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "gateway/gateway.h"
+#include "gateway/stream.h"
 
 #define COMPRESS_FROM 1024
 #define PROBLEM_MAX   (64 << 10)
@@ -72,6 +72,52 @@ copy_value(struct exchange *x, struct str v)
         if (v.p[i] < 0x20 || v.p[i] > 0x7e)
             return "";
     return arena_strndup(&x->arena, v.p, v.n);
+}
+
+void
+answer_status(struct exchange *x)
+{
+    struct problem *p = &x->problem;
+    p->status = x->call.status;
+    p->message = x->call.message;
+    p->details = upstream_find(&x->call.trailers, "grpc-status-details-bin");
+    if (p->status == UNAVAILABLE && !p->details.p && x->call.headers.count == 0) {
+        /* No answer at all: the text is gRPC's and speaks of our side of the network. */
+        answer_refuse(x, REASON_SERVER_UNREACHABLE, NULL, NULL);
+        return;
+    }
+    if (p->status == DEADLINE_EXCEEDED && !p->details.p) {
+        answer_refuse(x, REASON_DEADLINE_PASSED, NULL, NULL);
+        return;
+    }
+    if (!p->details.p)
+        p->details = STR("");
+    problem_settle(p);
+}
+
+bool
+answer_encode(struct exchange *x, struct str wire, struct buf *out, struct json_error *err)
+{
+    const struct route_binding *b = x->match.binding;
+    const struct json_style style = {.names = b->names, .lenient_any = true};
+    if (b->response_body)
+        return json_encode_field(&x->gw->schema, b->method->output, b->response_body, wire, &style,
+                                 out, err);
+    return json_encode(&x->gw->schema, b->method->output, wire, &style, out, err);
+}
+
+bool
+answer_http_body(struct exchange *x, struct str wire, struct buf *out)
+{
+    struct wire_field type, data;
+    if (!x->content_type) {
+        x->content_type = "application/octet-stream";
+        if (schema_option(wire, 1, &type) && type.type == WIRE_BYTES && type.bytes.n > 0)
+            x->content_type = copy_value(x, type.bytes);
+    }
+    if (schema_option(wire, 2, &data) && data.type == WIRE_BYTES)
+        buf_put(out, data.bytes.p, data.bytes.n);
+    return !out->overflow;
 }
 
 /* 2xx, and 304: nothing that could disguise a failure. */
@@ -154,7 +200,9 @@ enum MHD_Result
 answer_send(struct exchange *x)
 {
     struct MHD_Response *r;
-    if (x->borrowed) {
+    if (x->streaming) {
+        r = stream_response(x);
+    } else if (x->borrowed) {
         r = MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_PERSISTENT);
     } else {
         r = MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_MUST_FREE);

@@ -19,6 +19,8 @@
 #include "gateway/upstream.h"
 
 struct metrics;
+struct stream;
+struct watch;
 struct web;
 
 struct gateway {
@@ -30,6 +32,7 @@ struct gateway {
     struct metrics *metrics;
     struct buf descriptors; /* the file of --descriptors; empty: the built-in set is served */
     struct web *web;
+    struct watch *watch;
     struct MHD_Daemon *daemon;
     atomic_int in_flight; /* requests from their call to the end of their answer */
     atomic_int suspended; /* of these, with the server */
@@ -98,6 +101,12 @@ struct exchange {
     bool refused; /* `problem` is the answer */
     struct problem problem;
     struct upstream_call call;
+    struct stream *stream; /* NULL: the answer is one message */
+    bool streaming;        /* the answer takes its bytes from `stream` */
+    struct list watched;   /* in gw->watch, from the call on */
+    int fd;                /* the connection's, to look at */
+    atomic_int refs;       /* the connection's and, for streams, the call's */
+    size_t sent_bytes;     /* of a stream */
 
     int http;
     const char *content_type;
@@ -122,6 +131,12 @@ bool accepts(struct str accept, struct str type);
 void answer_header(struct exchange *x, const char *name, const char *value);
 void answer_refuse(struct exchange *x, enum reason r, const char *field, const char *fmt, ...)
     PRINTF(4, 5);
+/* Sets x->problem to what the ended call says. */
+void answer_status(struct exchange *x);
+/* Appends a message of the answer as JSON. */
+bool answer_encode(struct exchange *x, struct str wire, struct buf *out, struct json_error *err);
+/* Appends the bytes of a google.api.HttpBody and takes its content type. */
+bool answer_http_body(struct exchange *x, struct str wire, struct buf *out);
 /* Makes x->problem the answer's body. */
 void answer_problem(struct exchange *x);
 /* Static text that outlives the exchange. */
@@ -142,6 +157,8 @@ void cors_options(struct exchange *x, const char *allow);
 /* ---- unary.c ---- */
 /* Hands the exchange to the server, or refuses it. The connection is suspended when true. */
 bool unary_start(struct exchange *x);
+/* The exchange is freed with its last reference. */
+void exchange_unref(struct exchange *x);
 
 /* ---- metrics.c ---- */
 struct metrics *metrics_new(const struct schema *s);

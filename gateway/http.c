@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gateway/gateway.h"
+#include "gateway/stream.h"
+#include "gateway/watch.h"
 
 #define POOL_BYTES (32 << 10) /* of a connection: request line, headers, and what is being sent */
 #define DISCARD_MAX                                                               \
@@ -27,6 +28,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     x->gw = cls;
     x->conn = conn;
     x->started = clock_now();
+    atomic_init(&x->refs, 1);
     arena_init(&x->arena, 0);
     buf_init(&x->body, (size_t)x->gw->cfg->max_body);
     buf_init(&x->out, 0);
@@ -34,6 +36,22 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     x->path = str_cut(&rest, '?');
     x->query = rest.p ? rest : STR("");
     return x;
+}
+
+void
+exchange_unref(struct exchange *x)
+{
+    if (atomic_fetch_sub(&x->refs, 1) != 1)
+        return;
+    if (x->counted)
+        atomic_fetch_sub(&x->gw->in_flight, 1);
+    upstream_call_fini(&x->call);
+    stream_free(x->stream);
+    buf_fini(&x->body);
+    if (!x->borrowed)
+        buf_fini(&x->out);
+    arena_fini(&x->arena);
+    free(x);
 }
 
 static void
@@ -49,19 +67,17 @@ on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     nsec_t took = clock_now() - x->started;
     int http = code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? x->http : 499;
     const struct schema_method *method = x->match.binding ? x->match.binding->method : NULL;
-    metrics_count(x->gw->metrics, method, http, took, x->body.len, x->out.len);
+    metrics_count(x->gw->metrics, method, http, took, x->body.len, x->out.len + x->sent_bytes);
     log_notice("request", log_str("http_method", x->method ? x->method : ""),
                log_strn("path", x->path), log_int("status", http), log_duration("took", took),
-               log_uint("bytes", x->out.len), log_strn("request_id", x->in.request_id),
+               log_uint("bytes", x->out.len + x->sent_bytes),
+               log_strn("request_id", x->in.request_id),
                log_str("grpc", method ? method->path : ""));
     if (x->counted)
-        atomic_fetch_sub(&x->gw->in_flight, 1);
-    upstream_call_fini(&x->call);
-    buf_fini(&x->body);
-    if (!x->borrowed)
-        buf_fini(&x->out);
-    arena_fini(&x->arena);
-    free(x);
+        watch_remove(x->gw->watch, x);
+    if (x->stream)
+        stream_leave(x);
+    exchange_unref(x);
 }
 
 /* ---- one request ---- */
@@ -104,8 +120,7 @@ route(struct exchange *x)
         cors_options(x, x->match.allow_text);
     else if (found != ROUTE_FOUND)
         refuse_route(x, found);
-    else if (x->match.binding->method->client_streaming ||
-             x->match.binding->method->server_streaming)
+    else if (x->match.binding->method->client_streaming)
         answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over gRPC only");
     else
         choose_protocol(x);

@@ -52,7 +52,7 @@ answer_page(struct exchange *x, const struct web_page *page)
 }
 
 static void
-answer_status(struct exchange *x, void (*answer)(struct exchange *x))
+answer_own(struct exchange *x, void (*answer)(struct exchange *x))
 {
     answer(x);
     answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
@@ -85,7 +85,7 @@ pages_answer(struct exchange *x)
     } else if (page) {
         answer_page(x, page);
     } else {
-        answer_status(x, table[i].answer);
+        answer_own(x, table[i].answer);
     }
     return true;
 }

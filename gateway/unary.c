@@ -1,7 +1,8 @@
-/* Calls with one request and one answer. */
+/* Calls with one request message; those with one answer to their end. */
 #include <inttypes.h>
 
-#include "gateway/gateway.h"
+#include "gateway/stream.h"
+#include "gateway/watch.h"
 
 /* Fields of luna.v1.MethodPolicy. */
 enum { POLICY_DEADLINE_MS = 4, POLICY_CACHE_SECONDS = 8 };
@@ -56,60 +57,19 @@ cache_headers(struct exchange *x)
     }
 }
 
-/* google.api.HttpBody is sent as it is. */
-static bool
-answer_http_body(struct exchange *x, struct str wire)
-{
-    struct wire_field type, data;
-    bool has_type = schema_option(wire, 1, &type) && type.type == WIRE_BYTES && type.bytes.n > 0;
-    struct str bytes = STR("");
-    if (schema_option(wire, 2, &data) && data.type == WIRE_BYTES)
-        bytes = data.bytes;
-    x->content_type = "application/octet-stream";
-    if (has_type)
-        x->content_type = arena_strndup(&x->arena, type.bytes.p, type.bytes.n);
-    buf_put(&x->out, bytes.p, bytes.n);
-    return !x->out.overflow;
-}
-
 static bool
 write_answer(struct exchange *x, struct str wire, struct json_error *err)
 {
-    const struct route_binding *b = x->match.binding;
-    const struct json_style style = {.names = b->names, .lenient_any = true};
-    x->content_type = "application/json";
+    const struct schema_message *m = x->match.binding->method->output;
     if (x->protocol == PROTOCOL_CONNECT_PROTO) {
         x->content_type = "application/proto";
         buf_put(&x->out, wire.p, wire.n);
         return !x->out.overflow;
     }
-    if (strcmp(b->method->output->full_name, "google.api.HttpBody") == 0)
-        return answer_http_body(x, wire);
-    if (b->response_body)
-        return json_encode_field(&x->gw->schema, b->method->output, b->response_body, wire, &style,
-                                 &x->out, err);
-    return json_encode(&x->gw->schema, b->method->output, wire, &style, &x->out, err);
-}
-
-static void
-refuse_as_server_said(struct exchange *x)
-{
-    struct problem *p = &x->problem;
-    p->status = x->call.status;
-    p->message = x->call.message;
-    p->details = upstream_find(&x->call.trailers, "grpc-status-details-bin");
-    if (p->status == UNAVAILABLE && !p->details.p && x->call.headers.count == 0) {
-        /* No answer at all: the text is gRPC's and speaks of our side of the network. */
-        answer_refuse(x, REASON_SERVER_UNREACHABLE, NULL, NULL);
-        return;
-    }
-    if (p->status == DEADLINE_EXCEEDED && !p->details.p) {
-        answer_refuse(x, REASON_DEADLINE_PASSED, NULL, NULL);
-        return;
-    }
-    if (!p->details.p)
-        p->details = STR("");
-    problem_settle(p);
+    if (strcmp(m->full_name, "google.api.HttpBody") == 0)
+        return answer_http_body(x, wire, &x->out);
+    x->content_type = "application/json";
+    return answer_encode(x, wire, &x->out, err);
 }
 
 /* On the upstream's thread: the exchange is ours until the connection is resumed. */
@@ -122,7 +82,7 @@ on_end(struct upstream_call *c)
     buf_clear(&x->out);
     answer_metadata(x);
     if (c->status != OK) {
-        refuse_as_server_said(x);
+        answer_status(x);
         answer_problem(x);
     } else if (!write_answer(x, upstream_bytes(c->answer, &x->arena), &err)) {
         if (x->out.overflow)
@@ -160,6 +120,17 @@ make_message(struct exchange *x, struct buf *message)
     return false;
 }
 
+static void
+call_unary(struct exchange *x, struct str message)
+{
+    struct gateway *gw = x->gw;
+    x->call.on_end = on_end;
+    atomic_fetch_add(&gw->suspended, 1);
+    MHD_suspend_connection(x->conn);
+    upstream_unary(gw->upstream, &x->call, x->match.binding->method->path, message, x->in.forwarded,
+                   x->in.forwarded_count, deadline_of(x));
+}
+
 bool
 unary_start(struct exchange *x)
 {
@@ -180,12 +151,12 @@ unary_start(struct exchange *x)
     buf_init(&x->out, (size_t)gw->cfg->max_answer);
     x->counted = true;
     x->stage = EXCHANGE_WAITING;
-    x->call.on_end = on_end;
-    atomic_fetch_add(&gw->suspended, 1);
-    MHD_suspend_connection(x->conn);
-    upstream_unary(gw->upstream, &x->call, x->match.binding->method->path,
-                   (struct str){message.data, message.len}, x->in.forwarded, x->in.forwarded_count,
-                   deadline_of(x));
+    struct str bytes = {message.data, message.len};
+    if (x->match.binding->method->server_streaming)
+        stream_start(x, bytes);
+    else
+        call_unary(x, bytes);
+    watch_add(gw->watch, x); /* this thread is the connection's: it cannot go before we return */
     buf_fini(&message);
     return true;
 }

@@ -180,13 +180,12 @@ static void
 on_receive(struct upstream_tag *tag, bool ok)
 {
     struct upstream_call *c = container_of(tag, struct upstream_call, receive_tag);
-    if (ok && c->answer) {
-        grpc_byte_buffer *message = c->answer;
-        c->on_message(c);
-        if (c->answer == message)
-            c->answer = NULL;
+    grpc_byte_buffer *message = c->answer;
+    c->answer = NULL; /* the next one may come while this one is looked at */
+    if (ok && message)
+        c->on_message(c, message);
+    if (message)
         grpc_byte_buffer_destroy(message);
-    }
     call_done(c);
 }
 

@@ -57,9 +57,9 @@ struct upstream_call {
     grpc_call *call;
     /* Runs once, last: status, message and metadata are there; for unary calls, `answer`, too. */
     void (*on_end)(struct upstream_call *c);
-    /* Streams only: `answer` holds the next message until the callback returns. Not called after
-     * on_end. The next one comes after upstream_next. */
-    void (*on_message)(struct upstream_call *c);
+    /* Streams only: the next message, the caller's until this returns. Not called after on_end. The
+     * one behind it comes after upstream_next. */
+    void (*on_message)(struct upstream_call *c, grpc_byte_buffer *message);
     /* Streams only: the message or the half-close given to upstream_send is on its way. */
     void (*on_sent)(struct upstream_call *c, bool ok);
 

@@ -168,12 +168,4 @@ TEST_F(Errors, OfAnswersThatAreNoMessages)
     EXPECT_NE(answer.body.find("INTERNAL_ERROR"), std::string::npos);
 }
 
-TEST_F(Errors, OfMethodsThatStream)
-{
-    start();
-    auto r = get("/v1/watch/x");
-    EXPECT_EQ(r.status, 501);
-    EXPECT_NE(r.body.find("served over gRPC only"), std::string::npos);
-}
-
 } // namespace gateway_test

@@ -5,6 +5,7 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -34,7 +35,9 @@ struct Reply {
     std::string text;
     std::string details; // grpc-status-details-bin
     std::map<std::string, std::string> headers, trailers;
-    std::chrono::milliseconds delay{0};
+    std::chrono::milliseconds delay{0};                  // before the first message
+    std::chrono::milliseconds hold{0};                   // behind the last one
+    grpc::StatusCode code_at_end = grpc::StatusCode::OK; // behind the messages
 };
 
 using Handler = std::function<Reply(const Call &)>;
@@ -115,16 +118,7 @@ class UpstreamServer
                 context_->AddInitialMetadata(h.first, h.second);
             for (auto &t : reply_.trailers)
                 context_->AddTrailingMetadata(t.first, t.second);
-            if (reply_.delay.count() > 0) {
-                timer_ = std::thread([this] {
-                    for (auto left = reply_.delay.count(); left > 0 && !context_->IsCancelled();
-                         left -= 5)
-                        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-                    next();
-                });
-            } else {
-                next();
-            }
+            wait(reply_.delay);
         }
         void OnWriteDone(bool) override
         {
@@ -142,15 +136,34 @@ class UpstreamServer
         }
 
       private:
+        // Goes on after the time, or when the call is cancelled.
+        void wait(std::chrono::milliseconds time)
+        {
+            if (time.count() == 0)
+                return next();
+            if (timer_.joinable())
+                timer_.detach();
+            timer_ = std::thread([this, time] {
+                for (auto left = time.count(); left > 0 && !context_->IsCancelled(); left -= 5)
+                    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                next();
+            });
+        }
         void next()
         {
-            if (reply_.code == grpc::StatusCode::OK && sent_ < reply_.messages.size()) {
+            if (reply_.code != grpc::StatusCode::OK)
+                return Finish(grpc::Status(reply_.code, reply_.text, reply_.details));
+            if (sent_ < reply_.messages.size()) {
                 grpc::Slice slice(reply_.messages[sent_++]);
                 response_ = grpc::ByteBuffer(&slice, 1);
-                StartWrite(&response_);
-                return;
+                return StartWrite(&response_);
             }
-            Finish(grpc::Status(reply_.code, reply_.text, reply_.details));
+            if (reply_.hold.count() > 0) {
+                auto hold = reply_.hold;
+                reply_.hold = std::chrono::milliseconds(0);
+                return wait(hold);
+            }
+            Finish(grpc::Status(reply_.code_at_end, reply_.text, reply_.details));
         }
 
         UpstreamServer *server_;
