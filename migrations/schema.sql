@@ -13,8 +13,24 @@ CREATE FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_
     SELECT k.account_id, k.key_id, k.role, k.scopes, k.expires_at, k.revoked_at
     FROM public.api_key k
     WHERE k.key_hash = luna_find_key.hash
+    UNION ALL
+    SELECT k.account_id, k.key_id, k.role, k.scopes, least(k.expires_at, k.previous_expires_at),
+           k.revoked_at
+    FROM public.api_key k
+    WHERE k.previous_hash = luna_find_key.hash
+    LIMIT 1
 $$;
 ALTER FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_key_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_notify('luna_keys', OLD.account_id::text);
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_key_changed() OWNER TO postgres;
 CREATE FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -68,9 +84,13 @@ CREATE TABLE public.api_key (
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
     last_used_at timestamp with time zone,
+    previous_hash bytea,
+    previous_expires_at timestamp with time zone,
+    CONSTRAINT api_key_check CHECK (((previous_hash IS NULL) = (previous_expires_at IS NULL))),
     CONSTRAINT api_key_key_hash_check CHECK ((octet_length(key_hash) = 32)),
     CONSTRAINT api_key_key_prefix_check CHECK (((char_length(key_prefix) >= 1) AND (char_length(key_prefix) <= 32))),
     CONSTRAINT api_key_name_check CHECK ((char_length(name) <= 100)),
+    CONSTRAINT api_key_previous_hash_check CHECK ((octet_length(previous_hash) = 32)),
     CONSTRAINT api_key_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'member'::text, 'device'::text])))
 );
 ALTER TABLE ONLY public.api_key FORCE ROW LEVEL SECURITY;
@@ -91,6 +111,10 @@ ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_key_hash_key UNIQUE (key_hash);
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (account_id, key_id);
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_previous_hash_key UNIQUE (previous_hash);
+CREATE TRIGGER api_key_changed AFTER UPDATE OF key_hash, previous_hash, previous_expires_at, role, scopes, expires_at, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
+CREATE TRIGGER api_key_deleted AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE public.account ENABLE ROW LEVEL SECURITY;

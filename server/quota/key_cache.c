@@ -125,6 +125,18 @@ key_cache_drop_account(struct key_cache *c, int64_t account_id)
     }
 }
 
+void
+key_cache_age(struct key_cache *c, nsec_t instant)
+{
+    for (int known = 0; known < 2; known++) {
+        list_foreach (it, &c->kinds[known].lru) {
+            struct key_entry *e = container_of(it, struct key_entry, lru);
+            if (e->read_at > instant)
+                e->read_at = instant;
+        }
+    }
+}
+
 size_t
 key_cache_count(const struct key_cache *c, bool known)
 {

@@ -44,6 +44,9 @@ struct key_entry *key_cache_put(struct key_cache *c, const struct key_entry *fac
 /* Forgets all keys of an account; 0: everything. */
 void key_cache_drop_account(struct key_cache *c, int64_t account_id);
 
+/* Makes everything at least as old as if it had been read at `instant`. */
+void key_cache_age(struct key_cache *c, nsec_t instant);
+
 size_t key_cache_count(const struct key_cache *c, bool known);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/config.h"
+#include "edge/page_token.h"
 #include "quota/quota_private.h"
 #include "quota/quota_store.h"
 
@@ -18,6 +19,7 @@ bool
 quota_open(const struct config *cfg, char *err, size_t err_size)
 {
     settings.secret = str_of(cfg->key_secret);
+    page_token_init(settings.secret);
     settings.anonymous = cfg->anonymous_account;
     if (settings.secret.n >= API_KEY_SECRET_LEAST)
         return true;
@@ -41,6 +43,20 @@ quota_hasher_new(void)
     return h;
 }
 
+/* A key of this account has changed. NULL: some may have, while nobody listened; then each is read
+ * again at its next use, and believed a little longer should the database be away again. */
+static void
+on_key_change(void *arg, const char *payload)
+{
+    struct quota_reactor *q = arg;
+    int64_t account_id;
+    q->key_drops++;
+    if (!payload)
+        key_cache_age(q->keys, clock_now() - QUOTA_KEY_TTL / 2);
+    else if (str_to_i64(str_of(payload), &account_id) && account_id > 0)
+        key_cache_drop_account(q->keys, account_id);
+}
+
 void
 quota_attach(struct reactor *r)
 {
@@ -50,6 +66,7 @@ quota_attach(struct reactor *r)
     q->hasher = quota_hasher_new();
     q->keys = key_cache_new(MAX_KNOWN_KEYS, MAX_UNKNOWN_KEYS);
     quota_touch_init(q);
+    q->key_changes = db_listen(r, "luna_keys", on_key_change, q);
     reactor_set_slot(r, SLOT_QUOTA, q);
 }
 
@@ -60,6 +77,7 @@ quota_detach(struct reactor *r)
     if (!q)
         return;
     quota_touch_fini(q);
+    db_unlisten(q->key_changes);
     key_cache_free(q->keys);
     api_key_hasher_free(q->hasher);
     reactor_set_slot(r, SLOT_QUOTA, NULL);
@@ -109,10 +127,13 @@ look_up(struct ctx *ctx, struct quota_reactor *q, const uint8_t *hash, struct ke
 {
     struct found_key row = {.account_id = 0};
     bool found;
-    nsec_t asked = clock_now(); /* a revocation after this instant may not be in the answer */
+    nsec_t asked = clock_now();
+    uint64_t drops = q->key_drops;
     enum status st = quota_store_find_key(ctx, hash, &row, &found);
     if (st != OK)
         return st;
+    if (drops != q->key_drops) /* the answer may be older than the change we were told of */
+        asked -= QUOTA_KEY_TTL;
     struct key_entry facts = {.known = found, .read_at = asked};
     memcpy(facts.hash, hash, API_KEY_HASH);
     if (found) {
@@ -194,18 +215,4 @@ quota_anonymous(struct ctx *ctx, struct identity *ret)
     }
     *ret = (struct identity){.account_id = q->anonymous_id, .role = ROLE_MEMBER, .anonymous = true};
     return OK;
-}
-
-/* ---- accounts ------------------------------------------------------------------------------- */
-
-enum status
-quota_account(struct ctx *ctx, int64_t account_id, struct account *ret)
-{
-    if (account_id < 0)
-        return fail_field(ctx, "account_id", "must not be negative");
-    if (account_id == 0)
-        account_id = ctx->who.account_id;
-    if (account_id != ctx->who.account_id && ctx->who.role != ROLE_ADMIN)
-        return fail_plain(ctx, ACCOUNT_NOT_FOUND);
-    return quota_store_get_account(ctx, account_id, ret);
 }

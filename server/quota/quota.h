@@ -10,10 +10,10 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "db/db.h"
 #include "run/ctx.h"
 
 struct config;
-struct db_sql;
 struct reactor;
 struct rpc_service;
 
@@ -35,6 +35,39 @@ struct account {
     usec_t created_at;
     usec_t updated_at;
 };
+
+/* What quota_update changes; NULL or false: it stays. */
+struct account_change {
+    int64_t account_id;
+    const char *account_name;
+    bool has_quota_limit;
+    int64_t quota_limit;
+    bool has_updated_at; /* only while it is this one: the etag */
+    usec_t updated_at;
+};
+
+/* An API key without its secret. */
+struct api_key {
+    int64_t key_id;
+    int64_t account_id;
+    const char *name;
+    const char *key_prefix;
+    const char *role; /* "admin", "member", "device" */
+    struct db_array scopes;
+    usec_t created_at;
+    bool has_expires_at;
+    usec_t expires_at;
+    bool has_revoked_at;
+    usec_t revoked_at;
+    bool has_last_used_at;
+    usec_t last_used_at;
+    bool has_previous_expires_at;
+    usec_t previous_expires_at;
+};
+
+#define QUOTA_MAX_SCOPES    32
+#define QUOTA_MAX_GRACE_S   (30 * 24 * 3600)
+#define QUOTA_MAX_PAGE_SIZE 1000
 
 /* Reads key_secret and anonymous_account. False: `err` holds one line. */
 bool quota_open(const struct config *cfg, char *err, size_t err_size);
@@ -62,6 +95,52 @@ enum status quota_anonymous(struct ctx *ctx, struct identity *ret) WARN_UNUSED;
 /* The account `account_id`, 0: the caller's own. Suspends: once.
  * Fails: BAD_FIELD, ACCOUNT_NOT_FOUND (also for another caller's, unless he is an admin). */
 enum status quota_account(struct ctx *ctx, int64_t account_id, struct account *ret) WARN_UNUSED;
+
+/* An account of this name. Suspends: once. Fails: BAD_FIELD, ACCOUNT_EXISTS. */
+enum status quota_create(struct ctx *ctx, const char *name, int64_t quota_limit,
+                         struct account *ret) WARN_UNUSED;
+
+/* Up to `limit` accounts with an id above `after`, in order. Suspends: once. */
+enum status quota_list(struct ctx *ctx, int64_t after, int32_t limit, struct account **ret,
+                       size_t *ret_n) WARN_UNUSED;
+
+/* Suspends: up to twice. Fails: BAD_FIELD, ACCOUNT_NOT_FOUND, ACCOUNT_EXISTS, CHANGED_MEANWHILE. */
+enum status quota_update(struct ctx *ctx, const struct account_change *change,
+                         struct account *ret) WARN_UNUSED;
+
+/* With its keys. Suspends: may. Fails: ACCOUNT_NOT_FOUND, IN_USE (the caller's own account; keys
+ * that work, unless `force`). */
+enum status quota_delete(struct ctx *ctx, int64_t account_id, bool force) WARN_UNUSED;
+
+/* The etag of an account, and back. False: not one. */
+const char *quota_etag(struct arena *a, const struct account *account);
+bool quota_etag_parse(const char *etag, usec_t *ret_updated_at);
+
+struct key_request {
+    int64_t account_id; /* 0: the caller's own */
+    const char *name;
+    enum role role;
+    const char *const *scopes;
+    size_t scope_count;
+    bool has_expires_at;
+    usec_t expires_at;
+};
+
+/* Makes a key; *ret_secret, in ctx's arena, is its text. Suspends: once.
+ * Fails: BAD_FIELD, ACCOUNT_NOT_FOUND. */
+enum status quota_key_create(struct ctx *ctx, const struct key_request *req, struct api_key *ret,
+                             const char **ret_secret) WARN_UNUSED;
+
+/* Suspends: up to twice. Fails: ACCOUNT_NOT_FOUND. */
+enum status quota_key_list(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
+                           struct api_key **ret, size_t *ret_n) WARN_UNUSED;
+
+/* Suspends: once. Fails: BAD_FIELD, API_KEY_NOT_FOUND. */
+enum status quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                             int32_t grace_seconds, struct api_key *ret,
+                             const char **ret_secret) WARN_UNUSED;
+enum status quota_key_revoke(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                             struct api_key *ret) WARN_UNUSED;
 
 /*
  * `luna-server admin create-account NAME [--admin] [--if-missing]`: makes the account and a key of

@@ -43,10 +43,76 @@ INSERT INTO account (account_name, quota_limit)
 VALUES ($1, $2)
 RETURNING account_id, account_name, quota_limit, quota_used, created_at, updated_at;
 
+-- name: quota_list_accounts :many
+-- params: int8, int4
+-- row: account
+SELECT account_id, account_name, quota_limit, quota_used, created_at, updated_at
+FROM account
+WHERE account_id > $1
+ORDER BY account_id
+LIMIT $2;
+
+-- Each change has its own updated_at, also within one microsecond: it is the etag.
+-- name: quota_update_account :maybe
+-- params: int8, text, int8, timestamptz
+-- row: account
+-- error: account_account_name_key ACCOUNT_EXISTS
+UPDATE account
+SET account_name = coalesce($2, account_name),
+    quota_limit = coalesce($3, quota_limit),
+    updated_at = greatest(now(), updated_at + interval '1 us')
+WHERE account_id = $1 AND ($4 IS NULL OR updated_at = $4)
+RETURNING account_id, account_name, quota_limit, quota_used, created_at, updated_at;
+
+-- name: quota_count_live_keys :one
+-- params: int8
+-- row: db_int8
+SELECT count(*) AS value
+FROM api_key
+WHERE account_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now());
+
+-- name: quota_delete_account :exec
+-- params: int8
+DELETE FROM account WHERE account_id = $1;
+
 -- name: quota_insert_key :one
 -- params: int8, bytea, text, text, text[], text, timestamptz
--- row: db_int8
+-- row: api_key
 -- error: foreign ACCOUNT_NOT_FOUND
 INSERT INTO api_key (account_id, key_hash, key_prefix, role, scopes, name, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING key_id AS value;
+RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
+    last_used_at, previous_expires_at;
+
+-- name: quota_list_keys :many
+-- params: int8, int8, int4
+-- row: api_key
+SELECT key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
+    last_used_at, previous_expires_at
+FROM api_key
+WHERE account_id = $1 AND key_id > $2
+ORDER BY key_id
+LIMIT $3;
+
+-- name: quota_rotate_key :maybe
+-- params: int8, int8, bytea, text, int4
+-- row: api_key
+UPDATE api_key
+SET previous_hash = CASE WHEN $5 > 0 THEN key_hash END,
+    previous_expires_at = CASE WHEN $5 > 0 THEN now() + make_interval(secs => $5) END,
+    key_hash = $3,
+    key_prefix = $4
+WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL
+RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
+    last_used_at, previous_expires_at;
+
+-- name: quota_revoke_key :maybe
+-- params: int8, int8
+-- row: api_key
+UPDATE api_key
+SET revoked_at = coalesce(revoked_at, now()),
+    previous_hash = NULL,
+    previous_expires_at = NULL
+WHERE account_id = $1 AND key_id = $2
+RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
+    last_used_at, previous_expires_at;

@@ -3,6 +3,7 @@
 #define LUNA_QUOTA_QUOTA_PRIVATE_H
 
 #include "quota/key_cache.h"
+#include "quota/quota.h"
 #include "run/reactor.h"
 #include "run/timer.h"
 
@@ -12,6 +13,8 @@ struct quota_reactor {
     struct reactor *reactor;
     struct api_key_hasher *hasher;
     struct key_cache *keys;
+    struct db_listener *key_changes;
+    uint64_t key_drops; /* times keys were forgotten because they changed */
 
     /* The anonymous account. */
     int64_t anonymous_id;
@@ -30,6 +33,21 @@ struct quota_reactor *quota_of(const struct reactor *r);
 
 /* A hasher with the process's secret. */
 struct api_key_hasher *quota_hasher_new(void);
+
+/* quota_accounts.c: a name of `least` to QUOTA_MAX_NAME characters. */
+enum status quota_check_name(struct ctx *ctx, const char *field, const char *name, size_t least);
+
+/* The account a call is about: 0 becomes the caller's own. Fails: BAD_FIELD, ACCOUNT_NOT_FOUND
+ * (another one's, for who is no admin). */
+enum status quota_check_own(struct ctx *ctx, int64_t *account_id);
+
+/* quota_keys.c: a new secret of a key; texts in ctx's arena. */
+struct secret {
+    uint8_t hash[API_KEY_HASH];
+    const char *text;
+    const char *prefix;
+};
+void quota_key_new_secret(struct ctx *ctx, struct secret *ret);
 
 /* key_touch.c: notes that the key was used in this minute; written later, in batches. */
 void quota_touch(struct quota_reactor *q, struct key_entry *e);

@@ -1,6 +1,7 @@
 /* QuotaService: check, domain, convert. */
 #include "luna/v1/quota.rpc.h"
 
+#include "edge/page_token.h"
 #include "quota/quota.h"
 
 static Google__Protobuf__Timestamp *
@@ -19,6 +20,18 @@ timestamp_of(struct arena *a, usec_t t)
     return ts;
 }
 
+/* google.protobuf.Timestamp: 0001-01-01 to 9999-12-31, nanoseconds 0 to 999 999 999. */
+static enum status
+read_timestamp(struct ctx *ctx, const char *field, const Google__Protobuf__Timestamp *ts,
+               usec_t *ret)
+{
+    if (ts->seconds < INT64_C(-62135596800) || ts->seconds > INT64_C(253402300799) ||
+        ts->nanos < 0 || ts->nanos > 999999999)
+        return fail_field(ctx, field, "is not a time between the years 1 and 9999");
+    *ret = ts->seconds * 1000000 + ts->nanos / 1000;
+    return OK;
+}
+
 static Luna__V1__Account *
 account_of(struct arena *a, const struct account *row)
 {
@@ -29,6 +42,56 @@ account_of(struct arena *a, const struct account *row)
     m->quota_used = row->quota_used;
     m->created_at = timestamp_of(a, row->created_at);
     m->updated_at = timestamp_of(a, row->updated_at);
+    m->etag = (char *)(uintptr_t)quota_etag(a, row);
+    return m;
+}
+
+static Luna__V1__Role
+role_to_proto(const char *role)
+{
+    if (str_eq(str_of(role), STR("admin")))
+        return LUNA__V1__ROLE__ROLE_ADMIN;
+    if (str_eq(str_of(role), STR("device")))
+        return LUNA__V1__ROLE__ROLE_DEVICE;
+    return LUNA__V1__ROLE__ROLE_MEMBER;
+}
+
+static enum role
+role_of_proto(Luna__V1__Role role)
+{
+    switch ((int)role) { /* any number may come over the wire */
+    case LUNA__V1__ROLE__ROLE_UNSPECIFIED:
+    case LUNA__V1__ROLE__ROLE_MEMBER:
+        return ROLE_MEMBER;
+    case LUNA__V1__ROLE__ROLE_DEVICE:
+        return ROLE_DEVICE;
+    case LUNA__V1__ROLE__ROLE_ADMIN:
+        return ROLE_ADMIN;
+    default:
+        return ROLE_NONE;
+    }
+}
+
+static Luna__V1__ApiKey *
+api_key_of(struct arena *a, const struct api_key *row)
+{
+    Luna__V1__ApiKey *m = rpc_new(a, Luna__V1__ApiKey, luna__v1__api_key__descriptor);
+    m->key_id = row->key_id;
+    m->account_id = row->account_id;
+    m->name = (char *)(uintptr_t)row->name;
+    m->prefix = (char *)(uintptr_t)row->key_prefix;
+    m->role = role_to_proto(row->role);
+    m->n_scopes = row->scopes.n;
+    m->scopes = (char **)(uintptr_t)row->scopes.texts;
+    m->created_at = timestamp_of(a, row->created_at);
+    if (row->has_expires_at)
+        m->expires_at = timestamp_of(a, row->expires_at);
+    if (row->has_revoked_at)
+        m->revoked_at = timestamp_of(a, row->revoked_at);
+    if (row->has_last_used_at)
+        m->last_used_at = timestamp_of(a, row->last_used_at);
+    if (row->has_previous_expires_at)
+        m->previous_expires_at = timestamp_of(a, row->previous_expires_at);
     return m;
 }
 
@@ -41,5 +104,161 @@ get_account(struct call *call, const Luna__V1__GetAccountRequest *req,
     enum status st = quota_account(ctx, req->account_id, &account);
     if (st == OK)
         resp->account = account_of(ctx->arena, &account);
+    return st;
+}
+
+static enum status
+create_account(struct call *call, const Luna__V1__CreateAccountRequest *req,
+               Luna__V1__CreateAccountResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct account account;
+    int64_t limit = req->quota_limit_presence_case ? req->quota_limit : QUOTA_DEFAULT_LIMIT;
+    enum status st = quota_create(ctx, req->account_name, limit, &account);
+    if (st == OK)
+        resp->account = account_of(ctx->arena, &account);
+    return st;
+}
+
+static enum status
+list_accounts(struct call *call, const Luna__V1__ListAccountsRequest *req,
+              Luna__V1__ListAccountsResponse *resp)
+{
+    static const struct str binding = {"accounts", 8};
+    struct ctx *ctx = &call->ctx;
+    struct account *rows;
+    int64_t after;
+    int32_t limit;
+    size_t n;
+    enum status st = page_size_read(ctx, req->page_size, 100, QUOTA_MAX_PAGE_SIZE, &limit);
+    if (st == OK)
+        st = page_token_read_id(ctx, req->page_token, binding, &after);
+    if (st == OK)
+        st = quota_list(ctx, after, limit + 1, &rows, &n);
+    if (st != OK)
+        return st;
+    if (n > (size_t)limit) { /* one more than asked for: there is a next page */
+        n = (size_t)limit;
+        resp->next_page_token =
+            (char *)(uintptr_t)page_token_make_id(ctx->arena, binding, rows[n - 1].account_id);
+    }
+    resp->n_accounts = n;
+    resp->accounts = arena_new_n(ctx->arena, Luna__V1__Account *, n);
+    for (size_t i = 0; i < n; i++)
+        resp->accounts[i] = account_of(ctx->arena, &rows[i]);
+    return OK;
+}
+
+static enum status
+update_account(struct call *call, const Luna__V1__UpdateAccountRequest *req,
+               Luna__V1__UpdateAccountResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct account account;
+    struct account_change change = {
+        .account_id = req->account_id,
+        .account_name = req->account_name_presence_case ? req->account_name : NULL,
+        .has_quota_limit = req->quota_limit_presence_case != 0,
+        .quota_limit = req->quota_limit_presence_case ? req->quota_limit : 0,
+        .has_updated_at = req->etag[0] != '\0',
+    };
+    if (change.has_updated_at && !quota_etag_parse(req->etag, &change.updated_at))
+        return fail_field(ctx, "etag", "is not one of an account's");
+    enum status st = quota_update(ctx, &change, &account);
+    if (st == OK)
+        resp->account = account_of(ctx->arena, &account);
+    return st;
+}
+
+static enum status
+delete_account(struct call *call, const Luna__V1__DeleteAccountRequest *req,
+               Luna__V1__DeleteAccountResponse *resp)
+{
+    (void)resp;
+    return quota_delete(&call->ctx, req->account_id, req->force);
+}
+
+static enum status
+create_api_key(struct call *call, const Luna__V1__CreateApiKeyRequest *req,
+               Luna__V1__CreateApiKeyResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct api_key key;
+    const char *secret;
+    struct key_request in = {
+        .account_id = req->account_id,
+        .name = req->name,
+        .role = role_of_proto(req->role),
+        .scopes = (const char *const *)req->scopes,
+        .scope_count = req->n_scopes,
+        .has_expires_at = req->expires_at != NULL,
+    };
+    enum status st = OK;
+    if (req->expires_at)
+        st = read_timestamp(ctx, "expires_at", req->expires_at, &in.expires_at);
+    if (st == OK)
+        st = quota_key_create(ctx, &in, &key, &secret);
+    if (st == OK) {
+        resp->api_key = api_key_of(ctx->arena, &key);
+        resp->key = (char *)(uintptr_t)secret;
+    }
+    return st;
+}
+
+static enum status
+list_api_keys(struct call *call, const Luna__V1__ListApiKeysRequest *req,
+              Luna__V1__ListApiKeysResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    int64_t account_id = req->account_id ? req->account_id : ctx->who.account_id;
+    struct str binding = str_of(arena_printf(ctx->arena, "keys|%lld", (long long)account_id));
+    struct api_key *rows;
+    int64_t after;
+    int32_t limit;
+    size_t n = 0;
+    enum status st = page_size_read(ctx, req->page_size, 100, QUOTA_MAX_PAGE_SIZE, &limit);
+    if (st == OK)
+        st = page_token_read_id(ctx, req->page_token, binding, &after);
+    if (st == OK)
+        st = quota_key_list(ctx, account_id, after, limit + 1, &rows, &n);
+    if (st != OK)
+        return st;
+    if (n > (size_t)limit) {
+        n = (size_t)limit;
+        resp->next_page_token =
+            (char *)(uintptr_t)page_token_make_id(ctx->arena, binding, rows[n - 1].key_id);
+    }
+    resp->n_api_keys = n;
+    resp->api_keys = arena_new_n(ctx->arena, Luna__V1__ApiKey *, n);
+    for (size_t i = 0; i < n; i++)
+        resp->api_keys[i] = api_key_of(ctx->arena, &rows[i]);
+    return OK;
+}
+
+static enum status
+rotate_api_key(struct call *call, const Luna__V1__RotateApiKeyRequest *req,
+               Luna__V1__RotateApiKeyResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct api_key key;
+    const char *secret;
+    enum status st =
+        quota_key_rotate(ctx, req->account_id, req->key_id, req->grace_seconds, &key, &secret);
+    if (st == OK) {
+        resp->api_key = api_key_of(ctx->arena, &key);
+        resp->key = (char *)(uintptr_t)secret;
+    }
+    return st;
+}
+
+static enum status
+revoke_api_key(struct call *call, const Luna__V1__RevokeApiKeyRequest *req,
+               Luna__V1__RevokeApiKeyResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct api_key key;
+    enum status st = quota_key_revoke(ctx, req->account_id, req->key_id, &key);
+    if (st == OK)
+        resp->api_key = api_key_of(ctx->arena, &key);
     return st;
 }

@@ -23,6 +23,21 @@ const struct db_col found_key_row[] = {
     DB_END,
 };
 
+const struct db_col api_key_row[] = {
+    DB_COL(struct api_key, key_id, DB_INT8),
+    DB_COL(struct api_key, account_id, DB_INT8),
+    DB_COL(struct api_key, name, DB_TEXT),
+    DB_COL(struct api_key, key_prefix, DB_TEXT),
+    DB_COL(struct api_key, role, DB_TEXT),
+    DB_COL(struct api_key, scopes, DB_TEXT_ARRAY),
+    DB_COL(struct api_key, created_at, DB_TIMESTAMPTZ),
+    DB_COL_OPT(struct api_key, expires_at, DB_TIMESTAMPTZ, has_expires_at),
+    DB_COL_OPT(struct api_key, revoked_at, DB_TIMESTAMPTZ, has_revoked_at),
+    DB_COL_OPT(struct api_key, last_used_at, DB_TIMESTAMPTZ, has_last_used_at),
+    DB_COL_OPT(struct api_key, previous_expires_at, DB_TIMESTAMPTZ, has_previous_expires_at),
+    DB_END,
+};
+
 struct found_account {
     int64_t account_id; /* 0: none */
 };
@@ -85,19 +100,82 @@ quota_store_insert_account(struct ctx *ctx, const char *name, int64_t quota_limi
 }
 
 enum status
-quota_store_insert_key(struct ctx *ctx, const struct new_key *key, int64_t *ret_key_id)
+quota_store_insert_key(struct ctx *ctx, const struct new_key *key, struct api_key *ret)
+{
+    return db_one(ctx, &sql_quota_insert_key,
+                  DB_ARGS(db_int8(key->account_id), db_bytea(key->hash, API_KEY_HASH),
+                          db_text(key->prefix), db_text(quota_role_name(key->role)),
+                          db_array_of(DB_TEXT_ARRAY, key->scopes, NULL, key->scope_count),
+                          db_text(key->name),
+                          db_opt(key->expires_at != 0, db_timestamptz(key->expires_at))),
+                  REASON_INTERNAL_ERROR, ret);
+}
+
+enum status
+quota_store_list_accounts(struct ctx *ctx, int64_t after, int32_t limit, struct account **ret,
+                          size_t *ret_n)
+{
+    return db_many(ctx, &sql_quota_list_accounts, DB_ARGS(db_int8(after), db_int4(limit)), ret,
+                   ret_n);
+}
+
+enum status
+quota_store_update_account(struct ctx *ctx, const struct account_change *change,
+                           struct account *ret, bool *ret_found)
+{
+    return db_maybe(ctx, &sql_quota_update_account,
+                    DB_ARGS(db_int8(change->account_id), db_text(change->account_name),
+                            db_opt(change->has_quota_limit, db_int8(change->quota_limit)),
+                            db_opt(change->has_updated_at, db_timestamptz(change->updated_at))),
+                    ret, ret_found);
+}
+
+enum status
+quota_store_count_live_keys(struct ctx *ctx, int64_t account_id, int64_t *ret)
 {
     struct db_int8_value row;
-    enum status st = db_one(ctx, &sql_quota_insert_key,
-                            DB_ARGS(db_int8(key->account_id), db_bytea(key->hash, API_KEY_HASH),
-                                    db_text(key->prefix), db_text(quota_role_name(key->role)),
-                                    db_array_of(DB_TEXT_ARRAY, key->scopes, NULL, key->scope_count),
-                                    db_text(key->name),
-                                    db_opt(key->expires_at != 0, db_timestamptz(key->expires_at))),
+    enum status st = db_one(ctx, &sql_quota_count_live_keys, DB_ARGS(db_int8(account_id)),
                             REASON_INTERNAL_ERROR, &row);
     if (st == OK)
-        *ret_key_id = row.value;
+        *ret = row.value;
     return st;
+}
+
+enum status
+quota_store_delete_account(struct ctx *ctx, int64_t account_id, bool *ret_found)
+{
+    int64_t n = 0;
+    enum status st = db_exec(ctx, &sql_quota_delete_account, DB_ARGS(db_int8(account_id)), &n);
+    if (st == OK)
+        *ret_found = n > 0;
+    return st;
+}
+
+enum status
+quota_store_list_keys(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
+                      struct api_key **ret, size_t *ret_n)
+{
+    return db_many(ctx, &sql_quota_list_keys,
+                   DB_ARGS(db_int8(account_id), db_int8(after), db_int4(limit)), ret, ret_n);
+}
+
+enum status
+quota_store_rotate_key(struct ctx *ctx, int64_t account_id, int64_t key_id, const uint8_t *hash,
+                       const char *prefix, int32_t grace_seconds, struct api_key *ret,
+                       bool *ret_found)
+{
+    return db_maybe(ctx, &sql_quota_rotate_key,
+                    DB_ARGS(db_int8(account_id), db_int8(key_id), db_bytea(hash, API_KEY_HASH),
+                            db_text(prefix), db_int4(grace_seconds)),
+                    ret, ret_found);
+}
+
+enum status
+quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id, struct api_key *ret,
+                       bool *ret_found)
+{
+    return db_maybe(ctx, &sql_quota_revoke_key, DB_ARGS(db_int8(account_id), db_int8(key_id)), ret,
+                    ret_found);
 }
 
 static const char *const role_names[] = {[ROLE_NONE] = "none",

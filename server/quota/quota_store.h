@@ -55,7 +55,28 @@ struct new_key {
 
 /* Fails: ACCOUNT_NOT_FOUND. */
 enum status quota_store_insert_key(struct ctx *ctx, const struct new_key *key,
-                                   int64_t *ret_key_id) WARN_UNUSED;
+                                   struct api_key *ret) WARN_UNUSED;
+
+/* Up to `limit` accounts with an id above `after`, in order. */
+enum status quota_store_list_accounts(struct ctx *ctx, int64_t after, int32_t limit,
+                                      struct account **ret, size_t *ret_n) WARN_UNUSED;
+
+/* *ret_found false: there is none, or its updated_at is another one. Fails: ACCOUNT_EXISTS. */
+enum status quota_store_update_account(struct ctx *ctx, const struct account_change *change,
+                                       struct account *ret, bool *ret_found) WARN_UNUSED;
+
+enum status quota_store_count_live_keys(struct ctx *ctx, int64_t account_id,
+                                        int64_t *ret) WARN_UNUSED;
+enum status quota_store_delete_account(struct ctx *ctx, int64_t account_id,
+                                       bool *ret_found) WARN_UNUSED;
+
+enum status quota_store_list_keys(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
+                                  struct api_key **ret, size_t *ret_n) WARN_UNUSED;
+enum status quota_store_rotate_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                                   const uint8_t *hash, const char *prefix, int32_t grace_seconds,
+                                   struct api_key *ret, bool *ret_found) WARN_UNUSED;
+enum status quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                                   struct api_key *ret, bool *ret_found) WARN_UNUSED;
 
 const char *quota_role_name(enum role role);
 enum role quota_role_parse(const char *name); /* ROLE_NONE: no such role */

@@ -1,6 +1,8 @@
 /* Who may call, seen from outside: the whole server, its log and its metrics. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core_client.h"
 #include "luna/v1/quota.pb-c.h"
 #include "support/luna_server.h"
@@ -150,6 +152,92 @@ TEST(identity, wrong_keys_from_one_address)
      */
     EXPECT_EQ(name_of(get_account(ch, from(late, "2.2.2.2"))), "late");
     EXPECT_EQ(name_of(get_account(ch, from("x", "1.1.1.1"))), "16");
+}
+
+TEST(accounts, made_listed_changed_and_deleted)
+{
+    luna_server server(pg(), redis(), "accounts");
+    std::string admin = server.create_account("root", true);
+    std::string member = server.create_account("demo");
+    server.start();
+    Channel ch(server.target());
+    auto call = [&](const char *method, const std::string &key, const ProtobufCMessage *req) {
+        std::string bytes(protobuf_c_message_get_packed_size(req), '\0');
+        protobuf_c_message_pack(req, reinterpret_cast<uint8_t *>(bytes.data()));
+        return unary(ch, std::string("/luna.v1.QuotaService/") + method, bytes, bearer(key));
+    };
+
+    Luna__V1__CreateAccountRequest make = LUNA__V1__CREATE_ACCOUNT_REQUEST__INIT;
+    char name[] = "made 00";
+    make.account_name = name;
+    EXPECT_EQ(call("CreateAccount", member, &make.base).code, 7);
+    for (int i = 0; i < 12; i++) {
+        name[5] = static_cast<char>('0' + i / 10);
+        name[6] = static_cast<char>('0' + i % 10);
+        EXPECT_EQ(call("CreateAccount", admin, &make.base).code, 0);
+    }
+    Outcome taken = call("CreateAccount", admin, &make.base);
+    EXPECT_EQ(taken.code, 6);
+    EXPECT_TRUE(has(taken.trailers["grpc-status-details-bin"], "ACCOUNT_EXISTS"));
+
+    /* Pages of five; an account made and one deleted meanwhile disturb nothing. */
+    std::vector<int64_t> seen;
+    std::string token;
+    Luna__V1__ListAccountsRequest list = LUNA__V1__LIST_ACCOUNTS_REQUEST__INIT;
+    list.page_size = 5;
+    EXPECT_EQ(call("ListAccounts", member, &list.base).code, 7);
+    do {
+        list.page_token = token.data();
+        Outcome o = call("ListAccounts", admin, &list.base);
+        ASSERT_EQ(o.code, 0) << o.message;
+        Luna__V1__ListAccountsResponse *r = luna__v1__list_accounts_response__unpack(
+            nullptr, o.body.size(), reinterpret_cast<const uint8_t *>(o.body.data()));
+        for (size_t i = 0; i < r->n_accounts; i++)
+            seen.push_back(r->accounts[i]->account_id);
+        token = r->next_page_token;
+        luna__v1__list_accounts_response__free_unpacked(r, nullptr);
+        if (seen.size() == 5) {
+            Luna__V1__DeleteAccountRequest del = LUNA__V1__DELETE_ACCOUNT_REQUEST__INIT;
+            del.account_id = seen[4];
+            EXPECT_EQ(call("DeleteAccount", admin, &del.base).code, 0);
+        }
+    } while (!token.empty());
+    EXPECT_EQ(seen.size(), 14u);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+    EXPECT_EQ(std::adjacent_find(seen.begin(), seen.end()), seen.end());
+    std::string bad = "AQ";
+    list.page_token = bad.data();
+    EXPECT_EQ(call("ListAccounts", admin, &list.base).code, 3);
+
+    Luna__V1__CreateApiKeyRequest key = LUNA__V1__CREATE_API_KEY_REQUEST__INIT;
+    key.account_id = 2;
+    key.role = LUNA__V1__ROLE__ROLE_DEVICE;
+    Outcome o = call("CreateApiKey", admin, &key.base);
+    ASSERT_EQ(o.code, 0) << o.message;
+    Luna__V1__CreateApiKeyResponse *made = luna__v1__create_api_key_response__unpack(
+        nullptr, o.body.size(), reinterpret_cast<const uint8_t *>(o.body.data()));
+    std::string secret = made->key;
+    int64_t key_id = made->api_key->key_id;
+    EXPECT_TRUE(made->api_key->created_at);
+    EXPECT_FALSE(made->api_key->revoked_at);
+    luna__v1__create_api_key_response__free_unpacked(made, nullptr);
+    EXPECT_EQ(name_of(get_account(ch, bearer(secret))), "demo");
+    /* A device may not look at the keys; a member sees those of its own account. */
+    Luna__V1__ListApiKeysRequest keys = LUNA__V1__LIST_API_KEYS_REQUEST__INIT;
+    EXPECT_EQ(call("ListApiKeys", secret, &keys.base).code, 7);
+    EXPECT_EQ(call("ListApiKeys", member, &keys.base).code, 0);
+    keys.account_id = 1;
+    EXPECT_EQ(call("ListApiKeys", member, &keys.base).code, 5);
+
+    Luna__V1__RevokeApiKeyRequest revoke = LUNA__V1__REVOKE_API_KEY_REQUEST__INIT;
+    revoke.account_id = 2;
+    revoke.key_id = key_id;
+    EXPECT_EQ(call("RevokeApiKey", member, &revoke.base).code, 7);
+    EXPECT_EQ(call("RevokeApiKey", admin, &revoke.base).code, 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    for (int i = 0; i < 8; i++) /* on every reactor */
+        EXPECT_EQ(get_account(ch, bearer(secret)).code, 16);
+    EXPECT_FALSE(has(server.log(), secret.substr(5, 32)));
 }
 
 TEST(identity, scopes_and_revocation)

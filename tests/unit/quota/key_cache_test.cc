@@ -92,6 +92,22 @@ TEST(key_cache, forgets_an_account)
     key_cache_free(c);
 }
 
+TEST(key_cache, ages)
+{
+    struct key_cache *c = key_cache_new(10, 10);
+    for (int i = 0; i < 4; i++) {
+        struct key_entry e = facts(i, i % 2);
+        e.read_at = i * 100;
+        key_cache_put(c, &e);
+    }
+    key_cache_age(c, 150);
+    EXPECT_EQ(find(c, 0)->read_at, 0);
+    EXPECT_EQ(find(c, 1)->read_at, 100);
+    EXPECT_EQ(find(c, 2)->read_at, 150);
+    EXPECT_EQ(find(c, 3)->read_at, 150);
+    key_cache_free(c);
+}
+
 TEST(key_cache, agrees_with_a_map)
 {
     struct key_cache *c = key_cache_new(100000, 100000);

@@ -39,6 +39,7 @@ class quota : public testing::Test
         setup.sql = {&quota_sql};
         with_db(setup, [&](struct ctx *ctx) {
             quota_attach(ctx->reactor);
+            ASSERT_EQ(fiber_sleep(ctx, MSEC(100)), OK); /* until it listens for changes of keys */
             body(ctx);
             quota_detach(ctx->reactor);
         });
@@ -238,6 +239,7 @@ TEST_F(quota, a_key_in_use_survives_a_short_absence)
     setup.timeout = MSEC(200);
     with_db(setup, [&](struct ctx *ctx) {
         quota_attach(ctx->reactor);
+        ASSERT_EQ(fiber_sleep(ctx, MSEC(200)), OK); /* until it listens */
         EXPECT_EQ(who(ctx, key), "1/2");
         ASSERT_EQ(fiber_sleep(ctx, QUOTA_KEY_TTL / 2 + MSEC(10)), OK);
         pg().stop(SIGQUIT);
@@ -328,5 +330,196 @@ TEST_F(quota, last_use_is_written_to_the_minute)
         }
         EXPECT_EQ(at, "0");
         EXPECT_EQ(sql("SELECT now() - last_used_at < interval '80 s' FROM api_key"), "t");
+    });
+}
+
+TEST_F(quota, accounts_are_made_listed_changed_and_deleted)
+{
+    std::string key = create("demo");
+    run([&](struct ctx *ctx) {
+        struct account a = {};
+        act_as(ctx, 1, ROLE_ADMIN);
+        ASSERT_EQ(quota_create(ctx, "second", 7, &a), OK);
+        EXPECT_EQ(a.quota_limit, 7);
+        EXPECT_EQ(quota_create(ctx, "second", 7, &a), ALREADY_EXISTS);
+        EXPECT_EQ(ctx->error.reason, REASON_ACCOUNT_EXISTS);
+        fail_clear(ctx);
+        EXPECT_EQ(quota_create(ctx, "", -1, &a), INVALID_ARGUMENT);
+        ASSERT_NE(ctx->error.fields->next, nullptr) << "both are wrong";
+        fail_clear(ctx);
+
+        struct account *all = nullptr;
+        size_t n = 0;
+        ASSERT_EQ(quota_list(ctx, 0, 10, &all, &n), OK);
+        ASSERT_EQ(n, 2u);
+        EXPECT_STREQ(all[1].account_name, "second");
+        ASSERT_EQ(quota_list(ctx, all[0].account_id, 10, &all, &n), OK);
+        ASSERT_EQ(n, 1u);
+
+        struct account_change change = {};
+        change.account_id = a.account_id;
+        change.account_name = "renamed";
+        change.has_updated_at = true;
+        ASSERT_TRUE(quota_etag_parse(quota_etag(ctx->arena, &a), &change.updated_at));
+        struct account b = {};
+        ASSERT_EQ(quota_update(ctx, &change, &b), OK);
+        EXPECT_STREQ(b.account_name, "renamed");
+        EXPECT_EQ(b.quota_limit, 7);
+        EXPECT_GT(b.updated_at, a.updated_at);
+        EXPECT_EQ(quota_update(ctx, &change, &b), FAILED_PRECONDITION); /* the etag is used up */
+        EXPECT_EQ(ctx->error.reason, REASON_CHANGED_MEANWHILE);
+        fail_clear(ctx);
+        change = {};
+        change.account_id = a.account_id;
+        change.has_quota_limit = true;
+        change.quota_limit = 0;
+        ASSERT_EQ(quota_update(ctx, &change, &b), OK);
+        EXPECT_EQ(b.quota_limit, 0);
+        EXPECT_STREQ(b.account_name, "renamed");
+        change.account_id = 99;
+        EXPECT_EQ(quota_update(ctx, &change, &b), NOT_FOUND);
+        fail_clear(ctx);
+        change.account_id = a.account_id;
+        change.account_name = "demo";
+        EXPECT_EQ(quota_update(ctx, &change, &b), ALREADY_EXISTS);
+        fail_clear(ctx);
+
+        EXPECT_EQ(quota_delete(ctx, 1, true), FAILED_PRECONDITION); /* his own */
+        fail_clear(ctx);
+        struct key_request req = {};
+        req.account_id = a.account_id;
+        req.name = "k";
+        req.role = ROLE_DEVICE;
+        struct api_key made = {};
+        const char *secret_text = nullptr;
+        ASSERT_EQ(quota_key_create(ctx, &req, &made, &secret_text), OK);
+        EXPECT_EQ(quota_delete(ctx, a.account_id, false), FAILED_PRECONDITION);
+        EXPECT_EQ(ctx->error.reason, REASON_IN_USE);
+        EXPECT_NE(std::string(ctx->error.message).find("1 API key"), std::string::npos);
+        fail_clear(ctx);
+        ASSERT_EQ(quota_delete(ctx, a.account_id, true), OK);
+        EXPECT_EQ(quota_delete(ctx, a.account_id, true), NOT_FOUND);
+        fail_clear(ctx);
+        EXPECT_EQ(sql("SELECT count(*) FROM api_key"), "1");
+    });
+}
+
+TEST_F(quota, members_change_nothing)
+{
+    create("demo");
+    create("other");
+    run([&](struct ctx *ctx) {
+        /* The interceptor refuses them first; the database does so as well. */
+        struct account a = {};
+        act_as(ctx, 1, ROLE_MEMBER);
+        EXPECT_NE(quota_create(ctx, "mine", 1, &a), OK);
+        fail_clear(ctx);
+        struct account_change change = {};
+        change.account_id = 1;
+        change.has_quota_limit = true;
+        change.quota_limit = 1000000;
+        EXPECT_NE(quota_update(ctx, &change, &a), OK);
+        fail_clear(ctx);
+        EXPECT_NE(quota_delete(ctx, 2, true), OK);
+        fail_clear(ctx);
+        struct account *all = nullptr;
+        size_t n = 0;
+        ASSERT_EQ(quota_list(ctx, 0, 10, &all, &n), OK);
+        EXPECT_EQ(n, 1u);
+        struct api_key *keys = nullptr;
+        ASSERT_EQ(quota_key_list(ctx, 0, 0, 10, &keys, &n), OK);
+        EXPECT_EQ(n, 1u);
+        EXPECT_EQ(quota_key_list(ctx, 2, 0, 10, &keys, &n), NOT_FOUND);
+        fail_clear(ctx);
+        EXPECT_EQ(sql("SELECT quota_limit FROM account WHERE account_id = 1"), "500");
+        EXPECT_EQ(sql("SELECT count(*) FROM account"), "2");
+    });
+}
+
+TEST_F(quota, keys_are_made_rotated_and_revoked)
+{
+    create("demo");
+    run([&](struct ctx *ctx) {
+        act_as(ctx, 1, ROLE_ADMIN);
+        const char *scopes[] = {"kalman.read", "counts"};
+        struct key_request req = {};
+        req.name = "sensor";
+        req.role = ROLE_DEVICE;
+        req.scopes = scopes;
+        req.scope_count = 2;
+        struct api_key k = {};
+        const char *first = nullptr;
+        ASSERT_EQ(quota_key_create(ctx, &req, &k, &first), OK);
+        EXPECT_STREQ(k.role, "device");
+        EXPECT_EQ(k.scopes.n, 2u);
+        EXPECT_FALSE(k.has_expires_at);
+        EXPECT_EQ(who(ctx, first), "1/1/kalman.read counts");
+
+        struct api_key r = {};
+        const char *second = nullptr;
+        ASSERT_EQ(quota_key_rotate(ctx, 1, k.key_id, 2, &r, &second), OK);
+        EXPECT_EQ(r.key_id, k.key_id);
+        EXPECT_EQ(r.created_at, k.created_at);
+        EXPECT_TRUE(r.has_previous_expires_at);
+        EXPECT_STRNE(first, second);
+        EXPECT_EQ(who(ctx, first), "1/1/kalman.read counts"); /* both work */
+        EXPECT_EQ(who(ctx, second), "1/1/kalman.read counts");
+        ASSERT_EQ(fiber_sleep(ctx, MSEC(2100)), OK);
+        EXPECT_EQ(who(ctx, first), "!EXPIRED_CREDENTIALS");
+        EXPECT_EQ(who(ctx, second), "1/1/kalman.read counts");
+
+        const char *third = nullptr;
+        ASSERT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, &r, &third), OK);
+        EXPECT_FALSE(r.has_previous_expires_at);
+        ASSERT_EQ(fiber_sleep(ctx, MSEC(300)), OK); /* the notification, not the five seconds */
+        EXPECT_EQ(who(ctx, second), "!BAD_CREDENTIALS");
+        EXPECT_EQ(who(ctx, third), "1/1/kalman.read counts");
+
+        ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, &r), OK);
+        usec_t at = r.revoked_at;
+        ASSERT_EQ(fiber_sleep(ctx, MSEC(300)), OK);
+        EXPECT_EQ(who(ctx, third), "!BAD_CREDENTIALS");
+        ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, &r), OK);
+        EXPECT_EQ(r.revoked_at, at);
+        EXPECT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, &r, &third), NOT_FOUND);
+        EXPECT_EQ(ctx->error.reason, REASON_API_KEY_NOT_FOUND);
+        fail_clear(ctx);
+        EXPECT_EQ(quota_key_revoke(ctx, 1, 99, &r), NOT_FOUND);
+        fail_clear(ctx);
+    });
+}
+
+TEST_F(quota, wrong_keys_are_not_made)
+{
+    create("demo");
+    run([&](struct ctx *ctx) {
+        act_as(ctx, 1, ROLE_ADMIN);
+        const char *scopes[] = {"ok", "NOT OK", ""};
+        struct key_request req = {};
+        req.name = "";
+        req.role = ROLE_NONE;
+        req.scopes = scopes;
+        req.scope_count = 3;
+        req.has_expires_at = true;
+        req.expires_at = clock_wall_us() - 1;
+        struct api_key k = {};
+        const char *text = nullptr;
+        EXPECT_EQ(quota_key_create(ctx, &req, &k, &text), INVALID_ARGUMENT);
+        int violations = 0;
+        for (const struct field_violation *v = ctx->error.fields; v; v = v->next)
+            violations++;
+        EXPECT_EQ(violations, 4);
+        fail_clear(ctx);
+        req = {};
+        req.name = "k";
+        req.role = ROLE_MEMBER;
+        req.account_id = 99;
+        EXPECT_EQ(quota_key_create(ctx, &req, &k, &text), NOT_FOUND);
+        EXPECT_EQ(ctx->error.reason, REASON_ACCOUNT_NOT_FOUND);
+        fail_clear(ctx);
+        EXPECT_EQ(quota_key_rotate(ctx, 1, 1, -1, &k, &text), INVALID_ARGUMENT);
+        fail_clear(ctx);
+        EXPECT_EQ(quota_key_rotate(ctx, 1, 1, QUOTA_MAX_GRACE_S + 1, &k, &text), INVALID_ARGUMENT);
+        fail_clear(ctx);
     });
 }

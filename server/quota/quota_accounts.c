@@ -1,0 +1,142 @@
+/* Rules of accounts. */
+#include <inttypes.h>
+
+#include "quota/quota_private.h"
+#include "quota/quota_store.h"
+
+enum status
+quota_check_name(struct ctx *ctx, const char *field, const char *name, size_t least)
+{
+    struct str s = str_of(name);
+    if (!str_utf8_valid(s))
+        return fail_field(ctx, field, "is not UTF-8");
+    size_t characters = 0;
+    for (size_t i = 0; i < s.n; i++)
+        characters += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+    if (characters < least || characters > QUOTA_MAX_NAME)
+        return fail_field(ctx, field, "must have %zu to %d characters", least, QUOTA_MAX_NAME);
+    return OK;
+}
+
+static enum status
+check_limit(struct ctx *ctx, int64_t limit)
+{
+    return limit < 0 ? fail_field(ctx, "quota_limit", "must not be negative") : OK;
+}
+
+enum status
+quota_check_own(struct ctx *ctx, int64_t *account_id)
+{
+    if (*account_id < 0)
+        return fail_field(ctx, "account_id", "must not be negative");
+    if (*account_id == 0)
+        *account_id = ctx->who.account_id;
+    if (*account_id != ctx->who.account_id && ctx->who.role != ROLE_ADMIN)
+        return fail_plain(ctx, ACCOUNT_NOT_FOUND);
+    return OK;
+}
+
+enum status
+quota_account(struct ctx *ctx, int64_t account_id, struct account *ret)
+{
+    enum status st = quota_check_own(ctx, &account_id);
+    return st == OK ? quota_store_get_account(ctx, account_id, ret) : st;
+}
+
+enum status
+quota_create(struct ctx *ctx, const char *name, int64_t quota_limit, struct account *ret)
+{
+    enum status st = quota_check_name(ctx, "account_name", name, 1);
+    enum status limit = check_limit(ctx, quota_limit); /* both violations in one answer */
+    if (st != OK || limit != OK)
+        return st != OK ? st : limit;
+    return quota_store_insert_account(ctx, name, quota_limit, ret);
+}
+
+enum status
+quota_list(struct ctx *ctx, int64_t after, int32_t limit, struct account **ret, size_t *ret_n)
+{
+    return quota_store_list_accounts(ctx, after, limit, ret, ret_n);
+}
+
+enum status
+quota_update(struct ctx *ctx, const struct account_change *change, struct account *ret)
+{
+    enum status st = OK;
+    if (change->account_id <= 0)
+        st = fail_field(ctx, "account_id", "must be positive");
+    if (change->account_name)
+        st = quota_check_name(ctx, "account_name", change->account_name, 1);
+    if (change->has_quota_limit)
+        st = check_limit(ctx, change->quota_limit);
+    if (ctx->error.reason != REASON_NONE)
+        return ctx->error.status;
+    bool found = false;
+    st = quota_store_update_account(ctx, change, ret, &found);
+    if (st != OK || found)
+        return st;
+    /* There is none, or it is another one than the caller has read. */
+    struct account now;
+    st = quota_store_get_account(ctx, change->account_id, &now);
+    return st != OK ? st : fail_plain(ctx, CHANGED_MEANWHILE);
+}
+
+struct deletion {
+    int64_t account_id;
+    bool force;
+};
+
+static enum status
+delete_in_tx(struct ctx *ctx, void *arg)
+{
+    const struct deletion *d = arg;
+    int64_t keys = 0;
+    enum status st = OK;
+    if (!d->force)
+        st = quota_store_count_live_keys(ctx, d->account_id, &keys);
+    if (st != OK)
+        return st;
+    if (keys > 0)
+        return fail(ctx, IN_USE, "the account has %" PRId64 " API key%s that work; use force", keys,
+                    keys == 1 ? "" : "s");
+    bool found = false;
+    st = quota_store_delete_account(ctx, d->account_id, &found);
+    if (st == OK && !found)
+        return fail_plain(ctx, ACCOUNT_NOT_FOUND);
+    return st;
+}
+
+enum status
+quota_delete(struct ctx *ctx, int64_t account_id, bool force)
+{
+    if (account_id <= 0)
+        return fail_field(ctx, "account_id", "must be positive");
+    if (account_id == ctx->who.account_id)
+        return fail(ctx, IN_USE, "it is the account that this call acts as");
+    struct deletion d = {account_id, force};
+    return db_tx(ctx, delete_in_tx, &d);
+}
+
+const char *
+quota_etag(struct arena *a, const struct account *account)
+{
+    return arena_printf(a, "%" PRIx64, (uint64_t)account->updated_at);
+}
+
+bool
+quota_etag_parse(const char *etag, usec_t *ret_updated_at)
+{
+    uint64_t n = 0;
+    struct str s = str_of(etag);
+    if (s.n == 0 || s.n > 16)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        const char *hex = "0123456789abcdef";
+        const char *d = strchr(hex, s.p[i]);
+        if (!d)
+            return false;
+        n = n << 4 | (uint64_t)(d - hex);
+    }
+    *ret_updated_at = (usec_t)n;
+    return true;
+}
