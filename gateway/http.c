@@ -188,6 +188,8 @@ keep_escapes(void *cls, struct MHD_Connection *conn, char *s)
     return strlen(s);
 }
 
+static void on_daemon_message(void *cls, const char *fmt, va_list ap) PRINTF(2, 0);
+
 static void
 on_daemon_message(void *cls, const char *fmt, va_list ap)
 {

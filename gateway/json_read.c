@@ -56,6 +56,9 @@ copy_cut(char *to, size_t size, const struct buf *from)
     to[n] = 0;
 }
 
+static bool fail(struct json_reader *r, enum json_failure failure, struct str name, const char *fmt,
+                 va_list ap) PRINTF(4, 0);
+
 static bool
 fail(struct json_reader *r, enum json_failure failure, struct str name, const char *fmt, va_list ap)
 {

@@ -103,7 +103,7 @@ class Connection
             }
         r.head = input_.substr(0, end + 2);
         input_.erase(0, end + 4);
-        r.status = std::atoi(r.head.c_str() + 9);
+        r.status = static_cast<int>(std::strtol(r.head.c_str() + 9, nullptr, 10));
         if (r.status == 100)
             return receive(no_body, seconds);
         if (no_body || r.status == 204 || r.status == 304)
@@ -112,7 +112,7 @@ class Connection
             read_chunks(&r, seconds);
             return r;
         }
-        size_t n = static_cast<size_t>(std::atol(r.header("Content-Length").c_str()));
+        size_t n = std::strtoul(r.header("Content-Length").c_str(), nullptr, 10);
         while (input_.size() < n && more(seconds)) {
         }
         r.body = input_.substr(0, n);
