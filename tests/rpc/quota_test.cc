@@ -154,6 +154,16 @@ TEST(identity, wrong_keys_from_one_address)
     EXPECT_EQ(name_of(get_account(ch, from("x", "1.1.1.1"))), "16");
 }
 
+/* Calls a method of QuotaService with a key. */
+static Outcome
+quota_call(const Channel &ch, const char *method, const std::string &key,
+           const ProtobufCMessage *req)
+{
+    std::string bytes(protobuf_c_message_get_packed_size(req), '\0');
+    protobuf_c_message_pack(req, reinterpret_cast<uint8_t *>(bytes.data()));
+    return unary(ch, std::string("/luna.v1.QuotaService/") + method, bytes, bearer(key));
+}
+
 TEST(accounts, made_listed_changed_and_deleted)
 {
     luna_server server(pg(), redis(), "accounts");
@@ -162,9 +172,7 @@ TEST(accounts, made_listed_changed_and_deleted)
     server.start();
     Channel ch(server.target());
     auto call = [&](const char *method, const std::string &key, const ProtobufCMessage *req) {
-        std::string bytes(protobuf_c_message_get_packed_size(req), '\0');
-        protobuf_c_message_pack(req, reinterpret_cast<uint8_t *>(bytes.data()));
-        return unary(ch, std::string("/luna.v1.QuotaService/") + method, bytes, bearer(key));
+        return quota_call(ch, method, key, req);
     };
 
     Luna__V1__CreateAccountRequest make = LUNA__V1__CREATE_ACCOUNT_REQUEST__INIT;
@@ -208,7 +216,18 @@ TEST(accounts, made_listed_changed_and_deleted)
     std::string bad = "AQ";
     list.page_token = bad.data();
     EXPECT_EQ(call("ListAccounts", admin, &list.base).code, 3);
+}
 
+TEST(accounts, keys)
+{
+    luna_server server(pg(), redis(), "keys");
+    std::string admin = server.create_account("root", true);
+    std::string member = server.create_account("demo");
+    server.start();
+    Channel ch(server.target());
+    auto call = [&](const char *method, const std::string &key, const ProtobufCMessage *req) {
+        return quota_call(ch, method, key, req);
+    };
     Luna__V1__CreateApiKeyRequest key = LUNA__V1__CREATE_API_KEY_REQUEST__INIT;
     key.account_id = 2;
     key.role = LUNA__V1__ROLE__ROLE_DEVICE;
