@@ -105,7 +105,7 @@ struct ssm_filtered {
 
 /*
  * Filters y (n x p). Once a time-invariant model's variance has converged (rate and distance
- * estimated from its last three steps: within 3e-14), the gain is kept. False: stopped.
+ * estimated from its last three steps: within 2e-13), the gain is kept. False: stopped.
  */
 bool ssm_filter(const struct ssm *s, const double *y, unsigned keep, struct arena *arena,
                 const struct ssm_stop *stop, struct ssm_filtered *ret) WARN_UNUSED;

@@ -8,7 +8,9 @@
 #define NOTHING_LEFT (8 * __DBL_EPSILON__)
 /* Finf below this part of its scale is rounding: the number says nothing about the diffuse part. */
 #define DIFFUSE_TOLERANCE 1e-10
-#define STEADY_TOLERANCE  3e-14 /* of a variance: how far its limit may be */
+#define STEADY_TOLERANCE  2e-13 /* of a variance: how far its limit may be */
+#define ROUNDING_HIDES    1e-11
+#define ROUNDING          1e-14
 #define STOP_PERIOD       256
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -39,8 +41,8 @@ struct filter {
     double log_inf_units; /* sum of log P1inf */
     size_t inf_room;      /* diffuse steps that the kept arrays hold */
     bool diffuse, constant, steady, complete;
-    double *before;         /* m x m: predicted variance of the step before */
-    double largest, window; /* changes: see notice_steady */
+    double *before;                /* m x m: predicted variance of the step before */
+    double largest, window, decay; /* changes: see notice_steady */
     size_t changes, near;
     struct ssm_log_sum log_f, log_f_inf;
     struct ssm_sum squares;
@@ -302,8 +304,13 @@ notice_steady(struct filter *f, size_t m)
     f->window = now;
     f->largest = 0;
     f->changes = 0;
+    /* Changes near rounding no longer tell their rate: that of the last larger ones holds. */
+    if (isfinite(before) && before >= ROUNDING_HIDES)
+        f->decay = rate;
+    else
+        rate = fmax(f->decay, now <= ROUNDING ? 0 : rate);
     /* Twice, so that a fast mode that ends does not hide a slow one. */
-    bool near = isfinite(before) && (double)(m + 2) * now * rate <= STEADY_TOLERANCE * (1 - rate);
+    bool near = isfinite(before) && (double)(m + 2) * now <= STEADY_TOLERANCE * (1 - rate);
     f->near = near ? f->near + 1 : 0;
     f->steady = f->near >= 2 && !(f->keep & SSM_NO_SHORTCUT);
     for (size_t i = 0; f->steady && i < f->s->p; i++)
@@ -388,6 +395,7 @@ forget_changes(struct filter *f)
 {
     f->changes = f->near = 0;
     f->largest = 0;
+    f->decay = 1;
     f->window = INFINITY;
 }
 
@@ -574,25 +582,4 @@ ssm_filter(const struct ssm *s, const double *y, unsigned keep, struct arena *ar
     out.steady = f.steady;
     *ret = out;
     return true;
-}
-
-#define LOG_2PI 1.837877066409345483560659472811235279722
-
-double
-ssm_log_likelihood(const struct ssm_filtered *f, enum ssm_convention c)
-{
-    double terms = (double)(f->regular + (c == SSM_FULL ? f->diffuse : 0));
-    double ll = -0.5 * (terms * LOG_2PI + f->log_f + f->log_f_inf + f->squares);
-    return isfinite(ll) && !f->impossible ? ll : -INFINITY;
-}
-
-double
-ssm_concentrated(const struct ssm_filtered *f, enum ssm_convention c, double *ret_s2)
-{
-    double s2 = f->squares / (double)f->regular;
-    if (f->regular == 0 || f->impossible || !(s2 > 0) || !isfinite(s2))
-        return -INFINITY;
-    double terms = (double)(f->regular + (c == SSM_FULL ? f->diffuse : 0));
-    *ret_s2 = s2;
-    return -0.5 * (terms * LOG_2PI + f->log_f + f->log_f_inf + (double)f->regular * (1 + log(s2)));
 }
