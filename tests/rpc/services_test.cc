@@ -242,7 +242,7 @@ TEST(Reflection, Extensions)
         q->all_extension_numbers_of_type = type;
     });
     ASSERT_NE(a->all_extension_numbers_response, nullptr);
-    ASSERT_EQ(a->all_extension_numbers_response->n_extension_number, 1u);
+    ASSERT_GE(a->all_extension_numbers_response->n_extension_number, 1u);
     EXPECT_EQ(a->all_extension_numbers_response->extension_number[0], 50801);
     Grpc__Reflection__V1__ExtensionRequest e = GRPC__REFLECTION__V1__EXTENSION_REQUEST__INIT;
     static char type[] = "google.protobuf.MethodOptions";

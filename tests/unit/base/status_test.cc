@@ -75,15 +75,15 @@ TEST(Status, HasTheNamesOfGrpc)
 TEST(Reason, AnswersTheHttpCodeOfItsStatus)
 {
     const std::map<status, std::set<int>> codes = {
-        {INVALID_ARGUMENT, {422, 400}},
+        {INVALID_ARGUMENT, {422, 400, 415}},
         {UNAUTHENTICATED, {401, 403}},
         {PERMISSION_DENIED, {403}},
         {NOT_FOUND, {404}},
         {ALREADY_EXISTS, {409}},
         {ABORTED, {409}},
         {FAILED_PRECONDITION, {412}},
-        {RESOURCE_EXHAUSTED, {429, 413, 507}},
-        {UNIMPLEMENTED, {501}},
+        {RESOURCE_EXHAUSTED, {429, 413, 431, 507}},
+        {UNIMPLEMENTED, {501, 405}},
         {UNAVAILABLE, {503}},
         {DEADLINE_EXCEEDED, {504}},
         {INTERNAL, {500}},
