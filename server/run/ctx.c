@@ -42,9 +42,8 @@ void
 ctx_cancel(struct ctx *ctx)
 {
     ctx->cancelled = true;
-    /* The fiber may have ended and run something else by now: it must be waiting for this ctx. */
-    if (ctx->fiber && ctx->fiber->waits_for == ctx)
-        fiber_interrupt(ctx->fiber);
+    if (ctx->suspended)
+        fiber_interrupt(ctx->suspended);
 }
 
 enum status

@@ -44,9 +44,10 @@ struct ctx_defer; /* private */
 struct ctx {
     struct arena *arena;
     struct reactor *reactor;
-    struct fiber *fiber; /* the fiber that runs it */
-    nsec_t deadline;     /* monotonic instant, NSEC_NEVER: none */
-    bool cancelled;      /* set by ctx_cancel; every suspension then fails */
+    struct fiber *fiber;     /* the fiber that runs it */
+    struct fiber *suspended; /* that fiber, while a ctx_cancel wakes it; private to run/ */
+    nsec_t deadline;         /* monotonic instant, NSEC_NEVER: none */
+    bool cancelled;          /* set by ctx_cancel; every suspension then fails */
     struct identity who;
     struct trace trace;
     struct error error; /* the first failure */

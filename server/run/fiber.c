@@ -13,7 +13,7 @@ make_ready(struct fiber *f)
 void
 fiber_interrupt(struct fiber *f)
 {
-    if (f->state == FIBER_PARKED || f->state == FIBER_SLEEPING)
+    if (f->state == FIBER_PARKED)
         make_ready(f);
 }
 
@@ -44,7 +44,7 @@ enter(struct reactor *r, struct fiber *f)
     f->ran = true;
     r->stacks.dirty = true;
     if (UNLIKELY(r->stacks.sweep_at == NSEC_NEVER))
-        r->stacks.sweep_at = reactor_now(r) + SWEEP_ROUND;
+        r->stacks.sweep_at = reactor_now(r) + r->stacks.round;
     stat_add(&r->stats.fiber_switches, 1);
     sanitizer_before_enter(r, f);
     fiber_switch(&r->loop_point, &f->point);
@@ -147,17 +147,20 @@ running_fiber(void)
     return f;
 }
 
-/* Suspends `f` in `state`; what happens to ctx ends the suspension. */
+/* Suspends `f` until a wake or an interruption; what happens to ctx is one. */
 static void
-suspend_for(struct fiber *f, struct ctx *ctx, enum fiber_state state)
+suspend_for(struct fiber *f, struct ctx *ctx)
 {
     if (ctx->deadline != NSEC_NEVER && (ctx->deadline != f->deadline.at || !f->deadline.slot))
         timer_set(f->reactor, &f->deadline, ctx->deadline);
+    ASSERT(ctx->suspended == NULL); /* one fiber a context: ctx_cancel would miss the other */
     ctx->fiber = f;
+    ctx->suspended = f;
     f->waits_for = ctx;
-    f->state = state;
+    f->state = FIBER_PARKED;
     leave(f);
     f->waits_for = NULL;
+    ctx->suspended = NULL;
 }
 
 static bool
@@ -174,7 +177,7 @@ fiber_park(struct ctx *ctx)
     struct fiber *f = running_fiber();
     enum status st = ctx_check_at(ctx, reactor_now(f->reactor));
     while (st == OK && !take_wake(f)) {
-        suspend_for(f, ctx, FIBER_PARKED);
+        suspend_for(f, ctx);
         if (take_wake(f))
             return OK;
         st = ctx_check(ctx);
@@ -241,7 +244,7 @@ fiber_sleep(struct ctx *ctx, nsec_t d)
     timer_init(&s.timer, on_sleep_over);
     timer_set(s.fiber->reactor, &s.timer, d < NSEC_NEVER - now ? now + d : NSEC_NEVER);
     while (!s.over && st == OK) {
-        suspend_for(s.fiber, ctx, FIBER_SLEEPING);
+        suspend_for(s.fiber, ctx); /* a wake meanwhile is left to the next park */
         if (!s.over)
             st = ctx_check(ctx);
     }

@@ -1,5 +1,6 @@
 #include "run/fiber_switch.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -241,6 +242,7 @@ fiber_point_init(struct fiber_point *p, void *low, size_t bytes, void (*entry)(v
     p->uc.uc_stack.ss_sp = low;
     p->uc.uc_stack.ss_size = bytes;
     p->uc.uc_link = NULL;
+    p->fresh = true;
     makecontext(&p->uc, (void (*)(void))start, 4, (unsigned)(e >> 32), (unsigned)e,
                 (unsigned)(a >> 32), (unsigned)a);
 }
@@ -248,6 +250,10 @@ fiber_point_init(struct fiber_point *p, void *low, size_t bytes, void (*entry)(v
 void
 fiber_switch(struct fiber_point *from, struct fiber_point *to)
 {
+    if (UNLIKELY(to->fresh)) {
+        to->fresh = false;
+        pthread_sigmask(SIG_SETMASK, NULL, &to->uc.uc_sigmask);
+    }
     ASSERT(swapcontext(&from->uc, &to->uc) == 0);
 }
 

@@ -13,6 +13,7 @@
 #ifndef LUNA_RUN_FIBER_SWITCH_H
 #define LUNA_RUN_FIBER_SWITCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
@@ -31,6 +32,7 @@ struct fiber_point {
     void *sp;
 #else
     ucontext_t uc;
+    bool fresh; /* takes the signal mask of the thread that first switches to it */
 #endif
 };
 

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "run/reactor_private.h"
 
 struct inbox_msg inbox_asleep;
@@ -42,6 +43,8 @@ wake(int fd)
 {
     uint64_t one = 1;
     ssize_t n;
+    if (FAILPOINT(inbox_wake))
+        usleep(5000);
     do
         n = write(fd, &one, sizeof(one));
     while (n < 0 && errno == EINTR);

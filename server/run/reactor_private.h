@@ -19,8 +19,7 @@ enum fiber_state {
     FIBER_FREE,
     FIBER_READY, /* in reactor.ready or .yielded */
     FIBER_RUNNING,
-    FIBER_PARKED,   /* fiber_wake makes it ready */
-    FIBER_SLEEPING, /* fiber_wake only leaves its mark */
+    FIBER_PARKED,
     FIBER_ENDED,
 };
 

@@ -82,6 +82,7 @@ stacks_init(struct stacks *s, struct reactor *r, size_t stack_bytes, size_t max_
     list_init(&s->warm);
     list_init(&s->slabs);
     list_init(&s->all);
+    s->round = SWEEP_ROUND;
     s->sweep_at = NSEC_NEVER;
 }
 
@@ -279,7 +280,7 @@ stacks_sweep(struct stacks *s, nsec_t now)
         }
     }
     size_t steps = (s->slab_count + SWEEP_SLABS - 1) / SWEEP_SLABS;
-    s->sweep_at = now + SWEEP_ROUND / (nsec_t)(steps ? steps : 1);
+    s->sweep_at = now + s->round / (nsec_t)(steps ? steps : 1);
 }
 
 void

@@ -33,6 +33,7 @@ struct stacks {
     struct list warm;  /* of struct fiber */
     struct list slabs; /* with a cold stack */
     struct list all;   /* slabs, in the order of the sweep */
+    nsec_t round;      /* SWEEP_ROUND; tests shorten it */
     nsec_t sweep_at;   /* NSEC_NEVER: nothing has run since the last round */
     size_t swept;      /* slabs looked at in this round */
     bool dirty;        /* a fiber ran in this round, or must be looked at again */

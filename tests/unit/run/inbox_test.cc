@@ -276,3 +276,30 @@ TEST(inbox, ends_only_when_no_sender_is_inside)
         stopper.join();
     }
 }
+
+#ifdef LUNA_FAILPOINTS
+/* The reactor is woken by a timer, finds the stop and ends while the stop's sender is still on its
+ * way to wake it. */
+TEST(inbox, ends_only_when_a_slow_sender_has_come_back)
+{
+    struct ticker : timer {
+        struct reactor *r;
+    } tick;
+    for (int round = 0; round < 5; round++) {
+        struct reactor *r = reactor_new(nullptr);
+        tick.r = r;
+        timer_init(&tick, [](struct timer *t) {
+            timer_set(static_cast<ticker *>(t)->r, t, clock_now() + MSEC(1));
+        });
+        timer_set(r, &tick, 1);
+        reactor_start(r);
+        usleep(5000);
+        failpoint_set(FAILPOINT_inbox_wake, 1);
+        std::thread stopper([r] { reactor_stop(r); });
+        reactor_join(r);
+        reactor_free(r);
+        stopper.join();
+        failpoint_set(FAILPOINT_inbox_wake, 0);
+    }
+}
+#endif

@@ -241,17 +241,24 @@ struct closing_hook : stop_hook {
     std::string *order;
     char name;
     uv_timer_t timer;
+    struct reactor *r;
+    struct inbox_msg late; /* what is sent while the layers close is run as well */
+    static int late_ran;
 };
+int closing_hook::late_ran;
 
 TEST(reactor, closes_its_layers_when_it_stops)
 {
     std::string order;
     closing_hook hooks[2];
+    closing_hook::late_ran = 0;
     bool late_fiber = false;
     struct reactor *r = reactor_new(nullptr);
     for (int i = 0; i < 2; i++) {
         closing_hook *h = &hooks[i];
         h->order = &order;
+        h->r = r;
+        h->late.fn = [](struct inbox_msg *) { closing_hook::late_ran++; };
         h->name = (char)('a' + i);
         uv_timer_init(reactor_loop(r), &h->timer);
         h->timer.data = h;
@@ -263,6 +270,7 @@ TEST(reactor, closes_its_layers_when_it_stops)
             uv_close(reinterpret_cast<uv_handle_t *>(&c->timer), [](uv_handle_t *t) {
                 closing_hook *closed = static_cast<closing_hook *>(t->data);
                 *closed->order += (char)(closed->name - 'a' + 'A');
+                inbox_send(closed->r, &closed->late);
             });
         };
         reactor_at_stop(r, h);
@@ -277,6 +285,7 @@ TEST(reactor, closes_its_layers_when_it_stops)
         }));
     });
     EXPECT_TRUE(late_fiber);
+    EXPECT_EQ(closing_hook::late_ran, 2);
     ASSERT_EQ(order.size(), 4u);
     EXPECT_EQ(order.substr(0, 2), "ba");
     EXPECT_NE(order.find('A'), std::string::npos);

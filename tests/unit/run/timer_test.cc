@@ -4,7 +4,7 @@
 #include "unit/run/run_test.h"
 
 extern "C" {
-#include "unit/run/timer_probe.h"
+#include "unit/run/probe.h"
 }
 
 struct tracked : timer {
@@ -125,6 +125,38 @@ TEST(timer, a_nearer_one_moves_the_alarm)
         timer_stop(r, &never);
         timer_stop(r, &near);
         EXPECT_EQ(load(&reactor_stats(r)->timers), 0u);
+    });
+}
+
+/* While nothing else wakes the loop: the alarm that was set for later must be moved. */
+TEST(timer, a_nearer_one_moves_an_alarm_that_is_set)
+{
+    struct waker : timer {
+        struct fiber *f;
+    };
+    run([](struct reactor *r) {
+        test_ctx ctx;
+        waker far;
+        waker near;
+        timer_init(&far, [](struct timer *) {});
+        timer_init(&near, [](struct timer *t) { fiber_wake(static_cast<waker *>(t)->f); });
+        near.f = fiber_self();
+        timer_set(r, &far, clock_now() + SEC(4));
+        uv_timer_t other; /* lets one poll begin with the far one alone */
+        uv_timer_init(reactor_loop(r), &other);
+        other.data = fiber_self();
+        uv_timer_start(
+            &other, [](uv_timer_t *h) { fiber_wake(static_cast<struct fiber *>(h->data)); }, 5, 0);
+        EXPECT_EQ(fiber_park(&ctx), OK);
+        nsec_t begin = clock_now();
+        timer_set(r, &near, begin + MSEC(2));
+        EXPECT_EQ(fiber_park(&ctx), OK);
+        EXPECT_LT(clock_now() - begin, MSEC(500));
+        timer_stop(r, &far);
+        other.data = fiber_self();
+        uv_close(reinterpret_cast<uv_handle_t *>(&other),
+                 [](uv_handle_t *h) { fiber_wake(static_cast<struct fiber *>(h->data)); });
+        EXPECT_EQ(fiber_park(&ctx), OK); /* the handle lives on this stack */
     });
 }
 
