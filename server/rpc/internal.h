@@ -200,7 +200,7 @@ struct rpc_server {
     struct descriptor_index *descriptors;
     nsec_t default_deadline;
     size_t decode_budget; /* bytes that unpacking one message may take */
-    atomic_bool draining;
+    nsec_t last_busy;     /* while draining: when a call was last seen */
     bool started;
     bool drained;
     bool stopped;

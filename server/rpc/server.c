@@ -16,6 +16,7 @@
 #define JANITOR_EVERY SEC(1)
 #define CUT_GRACE     SEC(1) /* for answers to calls that were cut off */
 #define DRAIN_POLL    MSEC(5)
+#define DRAIN_QUIET   SEC(1)
 #define FEW_METHODS   32
 
 /* ---- making -------------------------------------------------------------------------------- */
@@ -275,15 +276,19 @@ wait_until(struct rpc_server *s, bool (*done)(struct rpc_server *), nsec_t until
 }
 
 static bool
-no_connections(struct rpc_server *s)
-{
-    return acceptor_count_open(s->acceptor) == 0;
-}
-
-static bool
 no_calls(struct rpc_server *s)
 {
     return calls_alive(s) == 0;
+}
+
+/* Clients close when their last call has ended; those that do not have had time to understand. */
+static bool
+all_gone(struct rpc_server *s)
+{
+    nsec_t now = clock_now();
+    if (!no_calls(s))
+        s->last_busy = now;
+    return acceptor_count_open(s->acceptor) == 0 || now - s->last_busy >= DRAIN_QUIET;
 }
 
 static void
@@ -292,14 +297,13 @@ drain(struct rpc_server *s, nsec_t delay, nsec_t timeout)
     if (s->drained || !s->started)
         return;
     s->drained = true;
-    atomic_store(&s->draining, true);
     health_drain(s->health);
     if (delay > 0)
         sleep_for(delay);
     acceptor_stop(s->acceptor);
     server_send_goaways(s);
-    nsec_t until = clock_now() + timeout;
-    if (timeout > 0 && wait_until(s, no_connections, until))
+    s->last_busy = clock_now();
+    if (timeout > 0 && wait_until(s, all_gone, s->last_busy + timeout))
         return;
     for (size_t i = 0; i < s->shard_count; i++)
         inbox_send(s->shards[i].reactor, &s->shards[i].cut_msg);
