@@ -66,7 +66,7 @@ struct db_setup {
     size_t connections = 1;
     size_t leases = 2;
     size_t queue = 1024;
-    nsec_t timeout = SEC(5);
+    nsec_t timeout = SEC(30);
     std::vector<const struct db_sql *> sql = {};
     bool wait = true; /* until a connection is ready */
 };
