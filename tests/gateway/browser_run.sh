@@ -1,5 +1,5 @@
 #!/bin/sh
-# browser_run.sh SERVER GATEWAY: runs browser_test.mjs beside a Luna of its own, in headless Chromium
+# browser_run.sh SERVER GATEWAY ECHO_SERVER ECHO_DESCRIPTORS: runs browser_test.mjs beside a Luna of its own, in headless Chromium
 # ($LUNA_CHROMIUM, or chromium on the path) through playwright-core ($LUNA_NODE_MODULES, or build/node/node_modules).
 # What ./dev deps would install and is missing: skipped (77), on CI failed.
 here=$(cd "$(dirname "$0")" && pwd)
@@ -7,6 +7,10 @@ root=$(cd "$here/../.." && pwd)
 LUNA_CHROMIUM=${LUNA_CHROMIUM:-$(command -v chromium)}
 LUNA_NODE_MODULES=${LUNA_NODE_MODULES:-$root/build/node/node_modules}
 LUNA_ARTIFACTS=${LUNA_ARTIFACTS:-$root/build/artifacts}
+LUNA_GATEWAY=$2
+LUNA_ECHO_SERVER=$3
+LUNA_ECHO_DESCRIPTORS=$4
+export LUNA_GATEWAY LUNA_ECHO_SERVER LUNA_ECHO_DESCRIPTORS
 export LUNA_CHROMIUM LUNA_NODE_MODULES LUNA_ARTIFACTS
 missing=
 [ -x "$LUNA_CHROMIUM" ] || missing=chromium
