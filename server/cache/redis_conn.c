@@ -225,7 +225,7 @@ conn_read(struct redis_conn *c)
             return;
         }
         redis_count(&c->stats->bytes_in, (uint64_t)n);
-        c->last_read = reactor_now(c->reactor);
+        c->last_read = clock_now();
         const char *why = NULL;
         int fd = c->fd;
         if (!redis_reader_feed(c, data, (size_t)n, &why)) {
@@ -485,11 +485,18 @@ redis_conn_watch(struct redis_conn *c)
 static void
 conn_watch_ready(struct redis_conn *c)
 {
+    /* Timers come before the poll: after a pause of this process the answer may lie in the socket.
+     */
+    if (c->ops->oldest_deadline(c) <= clock_now()) {
+        int fd = c->fd;
+        conn_read(c);
+        if (c->fd != fd || c->state != REDIS_READY)
+            return;
+    }
     nsec_t now = clock_now();
     nsec_t oldest = c->ops->oldest_deadline(c);
     if (oldest <= now && c->last_read + c->timeout > now) {
-        timer_set(c->reactor, &c->timer,
-                  c->last_read + c->timeout); /* a large answer is on its way */
+        timer_set(c->reactor, &c->timer, c->last_read + c->timeout); /* a large answer is coming */
         return;
     }
     if (oldest <= now) {
