@@ -132,7 +132,13 @@ TEST_F(Streams, WaitForSlowClients)
     std::ifstream statm("/proc/" + std::to_string(gateway->pid) + "/statm");
     size_t pages = 0, resident = 0;
     statm >> pages >> resident;
-    EXPECT_LT(resident * 4096, 40u << 20) << "30 MB must not be kept for one client";
+#if defined(__has_feature)
+    const size_t instrumentation = __has_feature(address_sanitizer) ? 40u << 20 : 0;
+#else
+    const size_t instrumentation = 0;
+#endif
+    EXPECT_LT(resident * 4096, (40u << 20) + instrumentation)
+        << "30 MB must not be kept for one client";
     auto answer = slow.receive();
     EXPECT_EQ(std::count(answer.body.begin(), answer.body.end(), '\n'), 3000);
 }

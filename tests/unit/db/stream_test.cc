@@ -226,6 +226,9 @@ TEST(copy, is_all_or_nothing)
         EXPECT_EQ(ctx->error.reason, REASON_QUOTA_SPENT) << failure(ctx);
         fail_clear(ctx);
         EXPECT_EQ(count_items(ctx), 0);
+        /* Its connection is given back once the server has answered the end of the COPY. */
+        for (int i = 0; i < 1000 && stats_of(ctx).connections_leased > 0; i++)
+            ASSERT_EQ(fiber_sleep(ctx, MSEC(5)), OK);
         EXPECT_EQ(stats_of(ctx).connections_leased, 0u);
     });
 }

@@ -190,7 +190,9 @@ TEST(tx, more_than_there_are_connections_wait_for_their_turn)
         }
         all.join();
         EXPECT_EQ(count_items(ctx), 20);
-        EXPECT_EQ(stats_of(ctx).connects, 3u);
+        /* The second lease is opened at need: 20 may be through before it is there. */
+        EXPECT_GE(stats_of(ctx).connects, 2u);
+        EXPECT_LE(stats_of(ctx).connects, 3u);
     });
 }
 

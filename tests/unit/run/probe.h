@@ -1,3 +1,4 @@
+/* What the tests of run/ share with their probes in C. */
 #ifndef LUNA_TESTS_RUN_PROBE_H
 #define LUNA_TESTS_RUN_PROBE_H
 
