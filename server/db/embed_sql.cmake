@@ -31,6 +31,8 @@ function(luna_migrations target folder)
   set(out ${GEN_DIR}/migrations.c)
   add_custom_command(
     OUTPUT ${out}
+    # Their names stand in the command: a file that comes or goes, however old it is, runs it again.
+    COMMAND ${CMAKE_COMMAND} -E true ${files}
     COMMAND ${LUNA_PYTHON} ${LUNA_EMBED_SQL} migrations ${folder} ${out}
     DEPENDS ${files} ${LUNA_EMBED_SQL}
     VERBATIM)
