@@ -4,9 +4,10 @@ import signal
 import subprocess
 import time
 
-from measure import (Running, cpu_seconds, field_bytes, field_double, field_int, free_port, packed_doubles,
-                     rss_bytes, wait_for_port)
+from measure import (Running, cpu_seconds, field_bytes, field_double, free_port, packed_doubles, rss_bytes,
+                     wait_for_port)
 
+ECHO = "/luna.testing.EchoService/Echo"
 FILTER = "/luna.v1.KalmanService/Filter"
 GET_ACCOUNT = "/luna.v1.QuotaService/GetAccount"
 FILTER_100 = packed_doubles(2, [1120.0 + 7 * i for i in range(100)]) + field_double(3, 15099) + field_double(4, 1469.1)
@@ -35,22 +36,22 @@ def wrapper(bench):
     core, wrapped = [], []
     core_port, wrapper_port = free_port(), free_port()
     message = field_bytes(1, b"x" * 100)
-    with Running([bench.program("core_echo"), str(core_port)], port=core_port), \
-         Running([bench.program("rpc_bench_server"), str(wrapper_port)], port=wrapper_port):
+    with Running([bench.program("core_echo"), f"--port={core_port}"], port=core_port), \
+         Running([bench.program("rpc_bench_server"), f"--listen-address=127.0.0.1:{wrapper_port}", "--log-level=WARNING"], port=wrapper_port):
         for _ in range(3):
-            core.append(bench.h2load(core_port, "/luna.bench.Echo/Echo", message))
-            wrapped.append(bench.h2load(wrapper_port, "/luna.bench.Echo/Echo", message))
+            core.append(bench.h2load(core_port, ECHO, message))
+            wrapped.append(bench.h2load(wrapper_port, ECHO, message))
     bench.add("bare method through the wrapper", sorted(wrapped)[1], "req/s", sorted(core)[1], "gRPC core echo", reach=0.85)
 
 
 def methods(bench):
     key = [f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"]
     port, echo_port = free_port(), free_port()
-    with Running([bench.program("core_echo"), str(echo_port)], port=echo_port), \
+    with Running([bench.program("core_echo"), f"--port={echo_port}"], port=echo_port), \
          Running([bench.program("luna-server")], env=server_env(port), port=port) as server:
         wait_healthy(bench, port)
         bench.h2load(port, FILTER, FILTER_100, calls=20000, headers=key)
-        echo = bench.h2load(echo_port, "/luna.bench.Echo/Echo", FILTER_100)
+        echo = bench.h2load(echo_port, ECHO, FILTER_100)
         before = cpu_seconds(server.pid)
         calls = 200000
         rate = bench.h2load(port, FILTER, FILTER_100, calls=calls, headers=key)
