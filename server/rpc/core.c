@@ -147,9 +147,15 @@ on_core_log(gpr_log_func_args *args)
         log_debug("gRPC core", log_str("says", args->message));
 }
 
+/* absl::SetMutexDeadlockDetectionMode(kIgnore). Debian's abseil is built with its debugging on:
+ * each lock taken inside another walks a graph of all locks of the process. */
+extern void core_ignore_deadlocks(int mode) __asm__(
+    "_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE");
+
 void
 server_init_core(void)
 {
+    core_ignore_deadlocks(0);
     gpr_set_log_function(on_core_log);
     grpc_init();
 }

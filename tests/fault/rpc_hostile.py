@@ -25,7 +25,7 @@ SCALE = float(os.environ.get("LUNA_HOSTILE_SCALE", "1"))
 ECHO = "/luna.testing.EchoService/Echo"
 DOWNLOAD = "/luna.testing.EchoService/Download"
 SANITIZED = "asan" in os.environ.get("LUNA_HOSTILE_KIND", "")
-MAX_GROWTH_KIB = (768 if SANITIZED else 192) * 1024
+MAX_GROWTH_KIB = (768 if SANITIZED else 256) * 1024
 PATIENCE_S = 10.0 if SANITIZED else 1.0
 RNG = random.Random(20240229)
 
@@ -246,9 +246,9 @@ def idle_connections(port):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 100), hard))
     count = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)
     crowd = [Connection(port, hello=i % 2 == 0) for i in range(count)]
-    honest_call(port)
-    time.sleep(1)
-    honest_call(port)
+    time.sleep(2)
+    for _ in range(3):
+        honest_call(port)
     for c in crowd:
         c.close()
 
