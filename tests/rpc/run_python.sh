@@ -9,7 +9,7 @@ case $script in
 /*) ;;
 *) script=$here/$script ;;
 esac
-for python in "$LUNA_TEST_PYTHON" "$root/.luna/venv/bin/python" python3; do
+for python in "$LUNA_TEST_PYTHON" "$root/build/venv/bin/python" python3; do
     if [ -n "$python" ] && "$python" -c 'import grpc' 2>/dev/null; then
         exec "$python" "$script" "$@"
     fi
