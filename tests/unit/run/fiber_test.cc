@@ -337,7 +337,7 @@ TEST(fiber, sleeps_at_least_as_long_as_asked)
         }
         std::sort(late.begin(), late.end());
         printf("sleep is late by %.0f us (median)\n", (double)late[late.size() / 2] / 1e3);
-        EXPECT_LT(late[late.size() / 2], MSEC(10));
+        EXPECT_LT(late[late.size() / 2], MSEC(200)); /* tens of microseconds on a quiet machine */
         EXPECT_EQ(fiber_sleep(&ctx, 0), OK);
         EXPECT_EQ(fiber_sleep(&ctx, -1), OK);
         /* A wake does not end a sleep, and is not lost by it. */

@@ -229,9 +229,9 @@ TEST(reactor, stops_only_when_its_fibers_have_ended)
         EXPECT_TRUE(reactor_stopping(reactor_current()));
         ended = true;
     }));
+    reactor_stop(r);
+    reactor_stop(r);
     reactor_start(r);
-    reactor_stop(r);
-    reactor_stop(r);
     reactor_join(r);
     EXPECT_TRUE(ended);
     reactor_free(r);
