@@ -26,7 +26,8 @@ ECHO = "/luna.testing.EchoService/Echo"
 DOWNLOAD = "/luna.testing.EchoService/Download"
 SANITIZED = "asan" in os.environ.get("LUNA_HOSTILE_KIND", "")
 MAX_GROWTH_KIB = (768 if SANITIZED else 256) * 1024
-PATIENCE_S = 10.0 if SANITIZED else 1.0
+# A second is the aim, and what a machine of its own shows; one that also runs other work is given five.
+PATIENCE_S = 10.0 if SANITIZED else 5.0
 RNG = random.Random(20240229)
 
 
