@@ -1,3 +1,4 @@
+/* The inbox and its reactor as a model whose every schedule can be played: see inbox_model.c. */
 #ifndef LUNA_TESTS_RUN_INBOX_MODEL_H
 #define LUNA_TESTS_RUN_INBOX_MODEL_H
 
