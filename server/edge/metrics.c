@@ -183,6 +183,9 @@ render_server(struct buf *out, const struct rpc_server *server)
     put_one(out, "luna_connections_refused_total", "counter",
             "Client connections refused: over the limit, or no descriptor was left.",
             (double)s.connections_refused);
+    put_one(out, "luna_connections_shed_total", "counter",
+            "Client connections closed: they sent without end and starved the others.",
+            (double)s.connections_shed);
     put_one(out, "luna_calls_refused_total", "counter",
             "Calls refused because the reactor was full.", (double)s.calls_refused);
     put_one(out, "luna_calls_unknown_total", "counter", "Calls of methods that do not exist.",

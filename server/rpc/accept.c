@@ -18,15 +18,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "rpc/connections.h"
 
 #define LISTENERS_MAX 16
 #define BACKLOG       4096
-#define ACCEPT_BATCH  64  /* of one listener before the next has its turn */
-#define FDS_RESERVED  256 /* for the stores, logs and core itself */
-#define SWEEP_MS      1000
-#define SWEEP_SOON_MS 50 /* while connections are being refused */
+#define ACCEPT_BATCH  64       /* of one listener before the next has its turn */
+#define FDS_RESERVED  256      /* for the stores, logs and core itself */
+#define SWEEP_EVERY   10       /* looks of the watcher */
+#define SWEEP_SOON    MSEC(50) /* while connections are being refused */
 #define ADDRESS_MAX   256
 
 /*
@@ -50,12 +52,6 @@ struct listener {
     char unix_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
-/* An open connection: the socket's number and, since numbers are used again, its inode. */
-struct connection {
-    int fd;
-    ino_t inode;
-};
-
 struct acceptor {
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
@@ -66,11 +62,16 @@ struct acceptor {
     pthread_t thread;
     bool running;
     atomic_bool stopping;
-    struct connection *connections;
-    size_t connection_count;
-    size_t connection_cap;
+    pthread_mutex_t lock; /* of the table */
+    struct connections connections;
     size_t connection_max;
+    pthread_t watcher;
+    bool (*stuck)(void *arg);
+    void *stuck_arg;
+    nsec_t own_cpu; /* of `thread`, and what it had accepted, when the watcher last looked */
+    uint64_t own_accepted;
     bool refusing;
+    nsec_t swept_at; /* for room */
     struct acceptor_stats stats;
 };
 
@@ -271,37 +272,79 @@ connections_allowed(int64_t wanted)
     return (size_t)room;
 }
 
-static ino_t
-inode_of(int fd)
+static size_t
+count_changed(struct acceptor *a)
 {
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+    size_t n = a->connections.count;
+    atomic_store_explicit(&a->stats.open, (int64_t)n, memory_order_relaxed);
+    return n;
 }
 
-/* Core does not say when a connection ends; its socket does. */
-static void
+static size_t
 sweep(struct acceptor *a)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < a->connection_count; i++) {
-        if (inode_of(a->connections[i].fd) == a->connections[i].inode)
-            a->connections[kept++] = a->connections[i];
-    }
-    a->connection_count = kept;
-    atomic_store_explicit(&a->stats.open, (int64_t)kept, memory_order_relaxed);
+    pthread_mutex_lock(&a->lock);
+    connections_sweep(&a->connections);
+    size_t n = count_changed(a);
+    pthread_mutex_unlock(&a->lock);
+    return n;
 }
 
 static void
 remember(struct acceptor *a, int fd)
 {
-    if (a->connection_count == a->connection_cap) {
-        a->connection_cap = a->connection_cap ? a->connection_cap * 2 : 64;
-        a->connections = reallocarray(a->connections, a->connection_cap, sizeof(*a->connections));
-        ASSERT(a->connections != NULL);
-    }
-    a->connections[a->connection_count++] = (struct connection){.fd = fd, .inode = inode_of(fd)};
-    atomic_store_explicit(&a->stats.open, (int64_t)a->connection_count, memory_order_relaxed);
+    pthread_mutex_lock(&a->lock);
+    connections_add(&a->connections, fd);
+    count_changed(a);
+    pthread_mutex_unlock(&a->lock);
     atomic_fetch_add_explicit(&a->stats.accepted, 1, memory_order_relaxed);
+}
+
+static bool
+is_full(struct acceptor *a)
+{
+    if ((size_t)atomic_load(&a->stats.open) < a->connection_max)
+        return false;
+    nsec_t now = clock_now();
+    if (now - a->swept_at < SWEEP_SOON)
+        return true;
+    a->swept_at = now;
+    return sweep(a) >= a->connection_max;
+}
+
+/* ---- watching ------------------------------------------------------------------------------ */
+
+/* Core reads the first bytes of a connection on the thread that hands it over. */
+static bool
+acceptor_stuck(struct acceptor *a)
+{
+    nsec_t cpu = thread_cpu(a->thread);
+    uint64_t accepted = atomic_load_explicit(&a->stats.accepted, memory_order_relaxed);
+    bool stuck = accepted == a->own_accepted && cpu - a->own_cpu >= CONNECTIONS_STUCK_CPU;
+    a->own_cpu = cpu;
+    a->own_accepted = accepted;
+    return stuck;
+}
+
+/* A thread of its own, since all others that core reads on may be kept busy. */
+static void *
+watcher_main(void *arg)
+{
+    struct acceptor *a = arg;
+    struct pollfd wake = {.fd = a->wake_fd, .events = POLLIN};
+    for (int n = 1; poll(&wake, 1, CONNECTIONS_WATCH_MS) <= 0; n++) {
+        bool own = acceptor_stuck(a);
+        bool stuck = a->stuck(a->stuck_arg) || own;
+        pthread_mutex_lock(&a->lock);
+        if (connections_watch(&a->connections, stuck))
+            atomic_fetch_add_explicit(&a->stats.shed, 1, memory_order_relaxed);
+        if (n % SWEEP_EVERY == 0) {
+            connections_sweep(&a->connections);
+            count_changed(a);
+        }
+        pthread_mutex_unlock(&a->lock);
+    }
+    return NULL;
 }
 
 /* ---- accepting ----------------------------------------------------------------------------- */
@@ -311,7 +354,8 @@ refused(struct acceptor *a)
 {
     if (!a->refusing)
         log_warning("connections are refused: too many are open",
-                    log_uint("open", a->connection_count), log_uint("limit", a->connection_max));
+                    log_int("open", atomic_load(&a->stats.open)),
+                    log_uint("limit", a->connection_max));
     a->refusing = true;
     atomic_fetch_add_explicit(&a->stats.refused, 1, memory_order_relaxed);
 }
@@ -322,11 +366,11 @@ refuse_without_descriptor(struct acceptor *a, int listener)
 {
     if (a->spare_fd >= 0)
         close(a->spare_fd);
+    refused(a);
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
     a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    refused(a);
     return fd >= 0;
 }
 
@@ -351,11 +395,9 @@ accept_one(struct acceptor *a, const struct listener *l)
             return refuse_without_descriptor(a, l->fd);
         return errno != EAGAIN && errno != EBADF && errno != EINVAL;
     }
-    if (a->connection_count >= a->connection_max)
-        sweep(a);
-    if (a->connection_count >= a->connection_max) {
-        close(fd);
+    if (is_full(a)) {
         refused(a);
+        close(fd);
         return true;
     }
     a->refusing = false;
@@ -380,13 +422,11 @@ acceptor_main(void *arg)
         fds[i] = (struct pollfd){.fd = a->listeners[i].fd, .events = POLLIN};
     fds[n] = (struct pollfd){.fd = a->wake_fd, .events = POLLIN};
     while (!atomic_load(&a->stopping)) {
-        int got = poll(fds, n + 1, a->refusing ? SWEEP_SOON_MS : SWEEP_MS);
+        int got = poll(fds, n + 1, -1);
         for (size_t i = 0; i < n && got > 0; i++) {
             if (fds[i].revents)
                 accept_all(a, &a->listeners[i], ACCEPT_BATCH);
         }
-        if (got <= 0)
-            sweep(a);
     }
     return NULL;
 }
@@ -403,6 +443,7 @@ acceptor_new(const struct config *cfg, bool reuse_port, char *err, size_t err_si
     }
     struct acceptor *a = calloc(1, sizeof(*a));
     ASSERT(a != NULL);
+    pthread_mutex_init(&a->lock, NULL);
     a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     a->connection_max = connections_allowed(cfg->max_connections);
@@ -455,15 +496,19 @@ acceptor_attach(struct acceptor *a, grpc_server *core, grpc_server_credentials *
 }
 
 void
-acceptor_start(struct acceptor *a)
+acceptor_start(struct acceptor *a, bool (*stuck)(void *arg), void *arg)
 {
+    a->stuck = stuck;
+    a->stuck_arg = arg;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     ASSERT(pthread_create(&a->thread, NULL, acceptor_main, a) == 0);
+    ASSERT(pthread_create(&a->watcher, NULL, watcher_main, a) == 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_setname_np(a->thread, "rpc/accept");
+    pthread_setname_np(a->watcher, "rpc/watch");
     a->running = true;
 }
 
@@ -488,6 +533,7 @@ acceptor_stop(struct acceptor *a)
     atomic_store(&a->stopping, true);
     ASSERT(write(a->wake_fd, &one, sizeof(one)) == sizeof(one));
     ASSERT(pthread_join(a->thread, NULL) == 0);
+    ASSERT(pthread_join(a->watcher, NULL) == 0);
     a->running = false;
     for (size_t i = 0; i < a->listener_count; i++)
         accept_all(a, &a->listeners[i], BACKLOG);
@@ -504,7 +550,8 @@ acceptor_free(struct acceptor *a)
     close(a->wake_fd);
     if (a->spare_fd >= 0)
         close(a->spare_fd);
-    free(a->connections);
+    connections_fini(&a->connections);
+    pthread_mutex_destroy(&a->lock);
     free(a);
 }
 
@@ -523,6 +570,5 @@ acceptor_stats(const struct acceptor *a)
 int64_t
 acceptor_count_open(struct acceptor *a)
 {
-    sweep(a);
-    return (int64_t)a->connection_count;
+    return (int64_t)sweep(a);
 }

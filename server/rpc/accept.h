@@ -19,6 +19,7 @@ struct acceptor_stats {
     atomic_int_fast64_t open;
     atomic_uint_fast64_t accepted;
     atomic_uint_fast64_t refused;
+    atomic_uint_fast64_t shed; /* closed because they starved others, see connections.h */
 };
 
 /* Binds and listens on config's addresses. NULL: `err` says which one failed, and why. */
@@ -32,7 +33,9 @@ void acceptor_args(struct acceptor *a, grpc_arg *ret_args);
 bool acceptor_attach(struct acceptor *a, grpc_server *core, grpc_server_credentials *tcp_creds,
                      grpc_server_credentials *unix_creds);
 
-void acceptor_start(struct acceptor *a);
+/* `stuck(arg)`, called every CONNECTIONS_WATCH_MS on a thread of its own: whether a poller computed
+ * since the last time without completing anything. */
+void acceptor_start(struct acceptor *a, bool (*stuck)(void *arg), void *arg);
 
 /* Accepts what has connected by now, closes the listening sockets and ends the thread. */
 void acceptor_stop(struct acceptor *a);

@@ -40,6 +40,8 @@ add_limits(struct args *a, const struct config *cfg)
     add_int(a, GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1);
     add_int(a, GRPC_ARG_MAX_METADATA_SIZE, cfg->max_metadata);
     add_int(a, GRPC_ARG_MAX_CONCURRENT_STREAMS, cfg->max_streams);
+    /* What is read at once is gone through at once: see connections.h. */
+    add_int(a, GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 256 * 1024);
     add_int(a, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000);
     /* Calls keep their own deadlines and inflate their own messages; see call.c and inflate.c. */
     add_int(a, GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);

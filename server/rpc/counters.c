@@ -51,6 +51,7 @@ rpc_server_stats(const struct rpc_server *s, struct rpc_server_stats *ret)
         .connections = READ(a->open),
         .connections_accepted = READ(a->accepted),
         .connections_refused = READ(a->refused),
+        .connections_shed = READ(a->shed),
     };
     for (size_t i = 0; i < s->shard_count; i++) {
         const struct shard_stats *st = &s->shards[i].stats;

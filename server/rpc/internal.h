@@ -155,14 +155,18 @@ struct shard {
     grpc_completion_queue *done_cq; /* the ends of unary calls, see queue_of */
     grpc_completion_queue_functor done_shutdown;
     pthread_t poller;
+    struct {
+        nsec_t cpu;
+        unsigned epoch;
+    } seen; /* of the poller, by poller_stuck */
 
     struct shard_method *methods;
 
     /* The poller's: */
     struct rpc_call *pool; /* free */
     int generic_posted;
-    unsigned epoch; /* number of the chain */
-    bool closing;   /* core takes no more posts */
+    atomic_uint epoch; /* number of the chain; others may look */
+    bool closing;      /* core takes no more posts */
 
     /* Both: */
     _Atomic(struct rpc_call *) returned; /* free again, for the pool */
@@ -231,6 +235,7 @@ call_private(const struct call *call)
 /* poll.c: the thread that waits for completions */
 void poller_start(struct shard *sh);
 void poller_join(struct shard *sh);
+bool poller_stuck(struct shard *sh); /* it computed since the last time and completed nothing */
 void event_send(struct reactor *r, struct rpc_event *chain);
 void event_run(grpc_completion_queue_functor *f, int ok);
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "rpc/connections.h"
 #include "rpc/internal.h"
 
 #define CHAIN_MAX 64
@@ -99,4 +100,15 @@ void
 poller_join(struct shard *sh)
 {
     ASSERT(pthread_join(sh->poller, NULL) == 0);
+}
+
+bool
+poller_stuck(struct shard *sh)
+{
+    nsec_t cpu = thread_cpu(sh->poller);
+    unsigned epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed);
+    bool stuck = epoch == sh->seen.epoch && cpu - sh->seen.cpu >= CONNECTIONS_STUCK_CPU;
+    sh->seen.cpu = cpu;
+    sh->seen.epoch = epoch;
+    return stuck;
 }

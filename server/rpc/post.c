@@ -190,8 +190,9 @@ static void
 slot_arrived(struct shard *sh, struct shard_method *slot)
 {
     slot->posted--;
-    if (slot->epoch != sh->epoch) {
-        slot->epoch = sh->epoch;
+    unsigned epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed);
+    if (slot->epoch != epoch) {
+        slot->epoch = epoch;
         slot->burst = 0;
     }
     slot->burst++;
@@ -225,7 +226,8 @@ call_arrived(struct rpc_event *ev)
 void
 call_begin_epoch(struct shard *sh)
 {
-    sh->epoch++;
+    unsigned epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed);
+    atomic_store_explicit(&sh->epoch, epoch + 1, memory_order_relaxed);
     if (!atomic_load_explicit(&sh->settle, memory_order_relaxed))
         return;
     atomic_store_explicit(&sh->settle, false, memory_order_relaxed);

@@ -214,6 +214,16 @@ rpc_server_new(const struct rpc_options *opt, char *err, size_t err_size)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
+static bool
+any_poller_stuck(void *arg)
+{
+    struct rpc_server *s = arg;
+    bool stuck = false;
+    for (size_t i = 0; i < s->shard_count; i++)
+        stuck |= poller_stuck(&s->shards[i]);
+    return stuck;
+}
+
 void
 rpc_server_start(struct rpc_server *s)
 {
@@ -224,7 +234,7 @@ rpc_server_start(struct rpc_server *s)
         inbox_send(s->shards[i].reactor, &s->shards[i].start_msg);
     }
     health_open(s->health, true);
-    acceptor_start(s->acceptor);
+    acceptor_start(s->acceptor, any_poller_stuck, s);
 }
 
 int

@@ -100,6 +100,7 @@ struct rpc_server_stats {
     int64_t connections; /* open now */
     uint64_t connections_accepted;
     uint64_t connections_refused; /* over max_connections, or no descriptor was left */
+    uint64_t connections_shed;    /* closed: they sent without end and starved the others */
     uint64_t calls_refused;       /* OVERLOADED */
     uint64_t calls_unknown;       /* no such method */
     int64_t calls_alive;          /* handlers running and answers on their way */
