@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "db/catalog.h"
+#include "db/list.h"
 #include "db/pool.h"
 
 /* Blocks until the handshake is over. False: it failed, or took until `until`. */
@@ -39,6 +40,30 @@ is_refused(const PGconn *pq)
     return false;
 }
 
+/* That every column of a list exists and compares as its `column` line says. */
+static bool
+check_list(PGconn *pq, const struct db_stmt *stmt, char *err, size_t err_size)
+{
+    pg_oid oids[VALUE_MAX_PARAMS];
+    struct row_plan plan = {.made = false};
+    struct arena a;
+    const struct db_stmt *probe;
+    bool good = false;
+
+    arena_init(&a, 0);
+    probe = db_list_probe(&a, stmt, err, err_size);
+    if (probe) {
+        PGresult *res;
+        for (size_t i = 0; i < probe->n_params; i++)
+            oids[i] = value_types[probe->params[i]].oid;
+        res = PQprepare(pq, "", probe->sql, (int)probe->n_params, oids);
+        good = catalog_check_result(probe, false, res, &plan, err, err_size);
+        PQclear(res);
+    }
+    arena_fini(&a);
+    return good;
+}
+
 static bool
 check_one(PGconn *pq, const struct db_stmt *stmt, char *err, size_t err_size)
 {
@@ -58,7 +83,7 @@ check_one(PGconn *pq, const struct db_stmt *stmt, char *err, size_t err_size)
     good = catalog_check_result(stmt, true, res, &plan, err, err_size);
     PQclear(res);
     row_plan_fini(&plan);
-    return good;
+    return good && (!stmt->list || check_list(pq, stmt, err, err_size));
 }
 
 enum db_check_result

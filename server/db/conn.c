@@ -208,6 +208,17 @@ count_in_flight(struct conn *c, const struct request *q, size_t n)
 /* ---- sending ----------------------------------------------------------------------------------
  */
 
+static int
+send_unnamed(struct conn *c, const struct db_stmt *stmt, const int *binary)
+{
+    const struct value_params *v = &c->pool->params;
+    pg_oid oids[VALUE_MAX_PARAMS];
+
+    for (size_t i = 0; i < stmt->n_params; i++)
+        oids[i] = value_types[stmt->params[i]].oid;
+    return PQsendQueryParams(c->pq, stmt->sql, v->n, oids, v->values, v->lengths, binary, 1);
+}
+
 static bool
 send_prepared(struct conn *c, const struct db_stmt *stmt, struct db_args args)
 {
@@ -218,8 +229,11 @@ send_prepared(struct conn *c, const struct db_stmt *stmt, struct db_args args)
     int sent;
 
     value_encode(&p->scratch, args, &p->params);
-    sent = PQsendQueryPrepared(c->pq, stmt->name, p->params.n, p->params.values, p->params.lengths,
-                               binary, 1);
+    if (stmt->flags & DB_UNNAMED)
+        sent = send_unnamed(c, stmt, binary);
+    else
+        sent = PQsendQueryPrepared(c->pq, stmt->name, p->params.n, p->params.values,
+                                   p->params.lengths, binary, 1);
     arena_reset(&p->scratch);
     return sent == 1 && !FAILPOINT(db_send);
 }
@@ -233,40 +247,6 @@ conn_send_internal(struct conn *c, const struct db_stmt *stmt, struct db_args ar
         return false;
     }
     conn_push_flight(c, kind)->stmt = stmt;
-    return true;
-}
-
-static const char *
-role_name(enum role role)
-{
-    switch (role) {
-    case ROLE_ADMIN:
-        return "admin";
-    case ROLE_MEMBER:
-        return "member";
-    case ROLE_DEVICE:
-        return "device";
-    case ROLE_NONE:
-        break;
-    }
-    return "";
-}
-
-bool
-conn_send_identity(struct conn *c, int64_t account, enum role role)
-{
-    char text[24] = "";
-
-    if (c->group_account == account && c->group_role == role)
-        return true;
-    if (account != 0)
-        snprintf(text, sizeof(text), "%lld", (long long)account);
-    if (!conn_send_internal(c, &sql_db_identity, DB_ARGS(db_text(text), db_text(role_name(role))),
-                            FLIGHT_IDENTITY))
-        return false;
-    c->group_account = account;
-    c->group_role = role;
-    pool_count(c->pool, COUNT_IDENTITIES);
     return true;
 }
 

@@ -106,6 +106,7 @@ enum db_flags {
     DB_SYSTEM = 1 << 1,     /* runs as nobody */
     DB_REPLICA = 1 << 2,    /* may be answered by the replica */
     DB_IDEMPOTENT = 1 << 3, /* a write that may be sent again when its outcome is unknown */
+    DB_UNNAMED = 1 << 4,    /* db/list.c's: sent with its text, planned for its values */
 };
 
 /* `-- error: key REASON`: key is a constraint's name, a SQLSTATE, or unique, foreign, check. */
@@ -122,7 +123,8 @@ struct db_stmt {
     unsigned flags;
     const enum db_type *params;
     size_t n_params;
-    const struct db_col *row; /* NULL: no rows */
+    const struct db_col *row;   /* NULL: no rows */
+    const struct db_list *list; /* what callers may filter and sort it by: db/list.h; or NULL */
     const struct db_error *errors;
     size_t n_errors;
     size_t id;

@@ -17,6 +17,24 @@ A statement file is a sequence of
 `write` overrule the guess (a SELECT without FOR UPDATE and without a writing WITH reads), `system`,
 `replica`, `idempotent` as in enum db_flags, `bounded: why` excuses a :many from its LIMIT. Other
 comments are left out of the text that is sent.
+
+A list that callers may filter and sort (db/list.h) says where conditions and order go, and on what:
+
+    -- name: quota_list_keys :many
+    -- params: int8, int8, int8
+    -- row: api_key
+    -- list: key_id
+    -- column: key_id int8
+    -- column: prefix text as key_prefix = key_prefix
+    -- column: role text values ROLE_ADMIN=admin,ROLE_MEMBER=member
+    -- column: scopes text[] nosort
+    -- column: expires_at timestamptz null
+    SELECT ... FROM api_key WHERE account_id = $1 AND /* where */ ORDER BY /* order */ LIMIT $2 OFFSET $3;
+
+`list` is the order that makes rows distinct: columns, each may be followed by ` desc`. The last two params are the
+limit and the offset. A column is `name type marks = expression`; without an expression it is the name. Marks: `null`
+(may be NULL), `nosort`, `nofilter`, `as x` (the row map's name of it, which sorting needs), `unit s|ms|us` (numbers
+that durations are compared with), `values A=a,B=b` (the names callers use for stored texts).
 """
 import hashlib
 import os
@@ -28,6 +46,10 @@ TYPES = ("bool", "int2", "int4", "int8", "float4", "float8", "text", "bytea", "u
          "timestamptz", "date", "jsonb")
 FLAGS = ("system", "replica", "idempotent")
 MAX_PARAMS = 64
+MAX_COLUMNS = 24
+UNITS = {"s": 1000000, "ms": 1000, "us": 1}
+COLUMN_TYPES = ("DB_BOOL", "DB_INT2", "DB_INT4", "DB_INT8", "DB_FLOAT4", "DB_FLOAT8", "DB_TEXT", "DB_UUID",
+                "DB_TIMESTAMPTZ", "DB_DATE", "DB_TEXT_ARRAY", "DB_INT8_ARRAY")
 
 
 class Bad(Exception):
@@ -57,11 +79,45 @@ def without_literals(sql):
     return re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"", " ", sql)
 
 
+class Column:
+    """What a caller may filter and sort by."""
+
+    def __init__(self, text, where):
+        head, _, expression = text.partition(" = ")
+        words = head.split()
+        if len(words) < 2 or not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", words[0]):
+            raise Bad("%s: want `column: name type marks = expression`, not: %s" % (where, text))
+        self.name, self.type = words[0], param_type(words[1], where)
+        self.sql = expression.strip() or self.name
+        self.result, self.unit_us, self.values = self.name, 0, []
+        marks, rest = set(), words[2:]
+        while rest:
+            word = rest.pop(0)
+            if word in ("null", "nosort", "nofilter"):
+                marks.add(word)
+            elif word == "as" and rest:
+                self.result = rest.pop(0)
+            elif word == "unit" and rest and rest[0] in UNITS and self.type in ("DB_INT4", "DB_INT8", "DB_FLOAT8"):
+                self.unit_us = UNITS[rest.pop(0)]
+            elif word == "values" and rest and self.type == "DB_TEXT":
+                self.values = [pair.split("=") for pair in rest.pop(0).split(",")]
+            else:
+                raise Bad("%s: column %s: what is `%s`?" % (where, self.name, word))
+        if any(len(pair) != 2 for pair in self.values):
+            raise Bad("%s: column %s: want values A=a,B=b" % (where, self.name))
+        if self.type not in COLUMN_TYPES or (self.type.endswith("_ARRAY") and "nosort" not in marks):
+            raise Bad("%s: column %s: nobody can compare a %s (arrays are `nosort`)" % (where, self.name, words[1]))
+        self.flags = [flag for mark, flag in (("nosort", "DB_COLUMN_SORTS"), ("nofilter", "DB_COLUMN_FILTERS"))
+                      if mark not in marks]
+        self.flags += ["DB_COLUMN_NULL"] if "null" in marks else []
+
+
 class Statement:
     def __init__(self, name, kind, where):
         self.name, self.kind, self.where = name, kind, where
         self.params, self.row, self.errors = [], None, []
         self.marks, self.lines = set(), []
+        self.list, self.columns = None, []
 
     def mark(self, text):
         """Takes a header comment; False: an ordinary comment."""
@@ -78,6 +134,10 @@ class Statement:
             if len(words) != 2 or not re.fullmatch(r"[A-Z][A-Z0-9_]*", words[1]):
                 raise Bad("%s: want `error: key REASON`, not: %s" % (self.where, value))
             self.errors.append(words)
+        elif colon and key == "list":
+            self.list = [w.split() for w in value.split(",")]
+        elif colon and key == "column":
+            self.columns.append(Column(text.partition(":")[2].strip(), self.where))
         elif colon and key == "bounded" and value:
             self.marks.add("bounded")
         elif not colon and key in FLAGS + ("read", "write"):
@@ -97,6 +157,34 @@ class Statement:
         self.check_params(bare)
         self.check_rows(bare)
         self.classify(bare)
+        if self.list is not None or self.columns:
+            self.finish_list()
+
+    def finish_list(self):
+        def bad(what):
+            raise Bad("%s: %s %s" % (self.where, self.name, what))
+        names = [c.name for c in self.columns]
+        if self.list is None or not self.columns:
+            bad("needs both `list` and `column` lines")
+        if self.kind != "many" or self.flags[:1] != ["DB_READ"]:
+            bad("is a list and must be a :many that reads")
+        if len(set(names)) != len(names) or len(names) > MAX_COLUMNS:
+            bad("names a column twice or has more than %d" % MAX_COLUMNS)
+        self.keys = []
+        for words in self.list:
+            by_name = [i for i, c in enumerate(self.columns) if c.name == words[0]]
+            if not by_name or words[1:] not in ([], ["desc"]) or "DB_COLUMN_SORTS" not in self.columns[by_name[0]].flags:
+                bad("is in the order of something that is no sortable column: %s" % " ".join(words))
+            self.keys.append((by_name[0], len(words) > 1))
+        if self.params[-2:] != ["DB_INT8", "DB_INT8"] or "LIMIT $%d OFFSET $%d" % (
+                len(self.params) - 1, len(self.params)) not in self.sql:
+            bad("must end with LIMIT $n-1 OFFSET $n, both int8")
+        parts = re.split(r"/\* (?:where|order) \*/", self.sql)
+        if len(parts) != 3 or not re.search(r"/\* where \*/.*/\* order \*/", self.sql, re.S):
+            bad("needs /* where */ and then /* order */, once each")
+        self.parts = parts
+        order = ", ".join(self.columns[i].sql + (" DESC" if down else "") for i, down in self.keys)
+        self.sql = parts[0] + "true" + parts[1] + order + parts[2]
 
     def check_params(self, bare):
         used = {int(n) for n in re.findall(r"\$(\d+)", bare)}
@@ -181,8 +269,29 @@ def emit_header(set_name, guard, source, statements):
     return "\n".join(out)
 
 
+def emit_list(s):
+    rows = []
+    for i, c in enumerate(s.columns):
+        if c.values:
+            cells = ", ".join('{"%s", "%s"}' % (shown, stored) for shown, stored in c.values)
+            rows.append("static const struct db_column_value %s_values_%d[] = {%s};" % (s.name, i, cells))
+    rows.append("static const struct db_column %s_columns[] = {" % s.name)
+    for i, c in enumerate(s.columns):
+        values = ", .values = %s_values_%d, .n_values = %d" % (s.name, i, len(c.values)) if c.values else ""
+        rows.append('    {.name = "%s", .sql = %s, .result = "%s", .type = %s, .flags = %s, .unit_us = %d%s},' %
+                    (c.name, c_string(c.sql), c.result, c.type, " | ".join(c.flags) or "0", c.unit_us, values))
+    rows += ["};", "static const struct db_order %s_keys[] = {" % s.name]
+    rows += ["    {&%s_columns[%d], %s}," % (s.name, i, "true" if down else "false") for i, down in s.keys]
+    rows += ["};", "static const struct db_list %s_list = {" % s.name]
+    rows += ["    .%s = %s," % (member, c_string(text)) for member, text in zip(("head", "middle", "tail"), s.parts)]
+    rows += ["    .columns = %s_columns," % s.name, "    .n_columns = %d," % len(s.columns),
+             "    .keys = %s_keys," % s.name, "    .n_keys = %d," % len(s.keys), "};", ""]
+    return rows
+
+
 def emit_statement(s):
-    rows = ["struct db_stmt sql_%s = {" % s.name, '    .name = "%s",' % s.name,
+    rows = emit_list(s) if s.list else []
+    rows += ["struct db_stmt sql_%s = {" % s.name, '    .name = "%s",' % s.name,
             "    .sql = %s," % c_string(s.sql), "    .kind = DB_KIND_%s," % s.kind.upper(),
             "    .flags = %s," % (" | ".join(s.flags) or "0")]
     if s.params:
@@ -190,6 +299,8 @@ def emit_statement(s):
         rows.append("    .n_params = %d," % len(s.params))
     if s.row:
         rows.append("    .row = %s_row," % s.row)
+    if s.list:
+        rows.append("    .list = &%s_list," % s.name)
     if s.errors:
         cells = ", ".join('{"%s", REASON_%s}' % (k, r) for k, r in s.errors)
         rows.append("    .errors = (const struct db_error[]){%s}," % cells)
@@ -198,7 +309,7 @@ def emit_statement(s):
 
 
 def emit_source(set_name, include, source, statements):
-    out = ["/* Made from %s by embed_sql.py. */" % source, '#include "%s"' % include, ""]
+    out = ["/* Made from %s by embed_sql.py. */" % source, '#include "%s"' % include, "", '#include "db/list.h"', ""]
     out += ["extern const struct db_col %s_row[];" % r
             for r in sorted({s.row for s in statements if s.row and not s.row.startswith("db_")})]
     out.append("")

@@ -17,7 +17,7 @@
 #include "base/str.h"
 #include "run/ctx.h"
 
-#define PAGE_TOKEN_MAX_CURSOR 256
+#define PAGE_TOKEN_MAX_CURSOR 4096
 
 /* Once at start. All servers of one database share the secret. Borrowed. */
 void page_token_init(struct str secret);

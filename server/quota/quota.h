@@ -14,6 +14,7 @@
 #include "run/ctx.h"
 
 struct config;
+struct list_request;
 struct reactor;
 struct rpc_service;
 
@@ -100,9 +101,9 @@ enum status quota_account(struct ctx *ctx, int64_t account_id, struct account *r
 enum status quota_create(struct ctx *ctx, const char *name, int64_t quota_limit,
                          struct account *ret) WARN_UNUSED;
 
-/* Up to `limit` accounts with an id above `after`, in order. Suspends: once. */
-enum status quota_list(struct ctx *ctx, int64_t after, int32_t limit, struct account **ret,
-                       size_t *ret_n) WARN_UNUSED;
+/* A page of accounts. Suspends: once. Fails: as list_rows. */
+enum status quota_list(struct ctx *ctx, const struct list_request *list, struct account **ret,
+                       size_t *ret_n, const char **ret_next) WARN_UNUSED;
 
 /* Suspends: up to twice. Fails: BAD_FIELD, ACCOUNT_NOT_FOUND, ACCOUNT_EXISTS, CHANGED_MEANWHILE. */
 enum status quota_update(struct ctx *ctx, const struct account_change *change,
@@ -131,9 +132,9 @@ struct key_request {
 enum status quota_key_create(struct ctx *ctx, const struct key_request *req, struct api_key *ret,
                              const char **ret_secret) WARN_UNUSED;
 
-/* Suspends: up to twice. Fails: ACCOUNT_NOT_FOUND. */
-enum status quota_key_list(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
-                           struct api_key **ret, size_t *ret_n) WARN_UNUSED;
+/* Suspends: up to twice. Fails: ACCOUNT_NOT_FOUND; as list_rows. */
+enum status quota_key_list(struct ctx *ctx, int64_t account_id, const struct list_request *list,
+                           struct api_key **ret, size_t *ret_n, const char **ret_next) WARN_UNUSED;
 
 /* Suspends: once. Fails: BAD_FIELD, API_KEY_NOT_FOUND. */
 enum status quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id,

@@ -44,13 +44,20 @@ VALUES ($1, $2)
 RETURNING account_id, account_name, quota_limit, quota_used, created_at, updated_at;
 
 -- name: quota_list_accounts :many
--- params: int8, int4
+-- params: int8, int8
 -- row: account
+-- list: account_id
+-- column: account_id int8
+-- column: account_name text
+-- column: quota_limit int8
+-- column: quota_used int8
+-- column: created_at timestamptz
+-- column: updated_at timestamptz
 SELECT account_id, account_name, quota_limit, quota_used, created_at, updated_at
 FROM account
-WHERE account_id > $1
-ORDER BY account_id
-LIMIT $2;
+WHERE /* where */
+ORDER BY /* order */
+LIMIT $1 OFFSET $2;
 
 -- Each change has its own updated_at, also within one microsecond: it is the etag.
 -- name: quota_update_account :maybe
@@ -85,14 +92,25 @@ RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expire
     last_used_at, previous_expires_at;
 
 -- name: quota_list_keys :many
--- params: int8, int8, int4
+-- params: int8, int8, int8
 -- row: api_key
+-- list: key_id
+-- column: key_id int8
+-- column: name text
+-- column: prefix text as key_prefix = key_prefix
+-- column: role text nosort values ROLE_DEVICE=device,ROLE_MEMBER=member,ROLE_ADMIN=admin
+-- column: scopes text[] nosort
+-- column: created_at timestamptz
+-- column: expires_at timestamptz null
+-- column: revoked_at timestamptz null
+-- column: last_used_at timestamptz null
+-- column: previous_expires_at timestamptz null
 SELECT key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
     last_used_at, previous_expires_at
 FROM api_key
-WHERE account_id = $1 AND key_id > $2
-ORDER BY key_id
-LIMIT $3;
+WHERE account_id = $1 AND /* where */
+ORDER BY /* order */
+LIMIT $2 OFFSET $3;
 
 -- name: quota_rotate_key :maybe
 -- params: int8, int8, bytea, text, int4

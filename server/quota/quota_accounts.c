@@ -54,9 +54,10 @@ quota_create(struct ctx *ctx, const char *name, int64_t quota_limit, struct acco
 }
 
 enum status
-quota_list(struct ctx *ctx, int64_t after, int32_t limit, struct account **ret, size_t *ret_n)
+quota_list(struct ctx *ctx, const struct list_request *list, struct account **ret, size_t *ret_n,
+           const char **ret_next)
 {
-    return quota_store_list_accounts(ctx, after, limit, ret, ret_n);
+    return quota_store_list_accounts(ctx, list, ret, ret_n, ret_next);
 }
 
 enum status

@@ -78,12 +78,12 @@ quota_key_create(struct ctx *ctx, const struct key_request *req, struct api_key 
 }
 
 enum status
-quota_key_list(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
-               struct api_key **ret, size_t *ret_n)
+quota_key_list(struct ctx *ctx, int64_t account_id, const struct list_request *list,
+               struct api_key **ret, size_t *ret_n, const char **ret_next)
 {
     enum status st = quota_check_own(ctx, &account_id);
     if (st == OK)
-        st = quota_store_list_keys(ctx, account_id, after, limit, ret, ret_n);
+        st = quota_store_list_keys(ctx, account_id, list, ret, ret_n, ret_next);
     if (st != OK || *ret_n > 0)
         return st;
     struct account account; /* an empty list and a missing account are two answers */

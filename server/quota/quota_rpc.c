@@ -1,7 +1,7 @@
 /* QuotaService: check, domain, convert. */
 #include "luna/v1/quota.rpc.h"
 
-#include "edge/page_token.h"
+#include "edge/list.h"
 #include "quota/quota.h"
 
 static Google__Protobuf__Timestamp *
@@ -124,24 +124,15 @@ static enum status
 list_accounts(struct call *call, const Luna__V1__ListAccountsRequest *req,
               Luna__V1__ListAccountsResponse *resp)
 {
-    static const struct str binding = {"accounts", 8};
     struct ctx *ctx = &call->ctx;
+    const struct list_request list = LIST_REQUEST(req, 100, QUOTA_MAX_PAGE_SIZE);
     struct account *rows;
-    int64_t after;
-    int32_t limit;
+    const char *next;
     size_t n;
-    enum status st = page_size_read(ctx, req->page_size, 100, QUOTA_MAX_PAGE_SIZE, &limit);
-    if (st == OK)
-        st = page_token_read_id(ctx, req->page_token, binding, &after);
-    if (st == OK)
-        st = quota_list(ctx, after, limit + 1, &rows, &n);
+    enum status st = quota_list(ctx, &list, &rows, &n, &next);
     if (st != OK)
         return st;
-    if (n > (size_t)limit) { /* one more than asked for: there is a next page */
-        n = (size_t)limit;
-        resp->next_page_token =
-            (char *)(uintptr_t)page_token_make_id(ctx->arena, binding, rows[n - 1].account_id);
-    }
+    resp->next_page_token = (char *)(uintptr_t)next;
     resp->n_accounts = n;
     resp->accounts = arena_new_n(ctx->arena, Luna__V1__Account *, n);
     for (size_t i = 0; i < n; i++)
@@ -210,24 +201,14 @@ list_api_keys(struct call *call, const Luna__V1__ListApiKeysRequest *req,
               Luna__V1__ListApiKeysResponse *resp)
 {
     struct ctx *ctx = &call->ctx;
-    int64_t account_id = req->account_id ? req->account_id : ctx->who.account_id;
-    struct str binding = str_of(arena_printf(ctx->arena, "keys|%lld", (long long)account_id));
+    const struct list_request list = LIST_REQUEST(req, 100, QUOTA_MAX_PAGE_SIZE);
     struct api_key *rows;
-    int64_t after;
-    int32_t limit;
-    size_t n = 0;
-    enum status st = page_size_read(ctx, req->page_size, 100, QUOTA_MAX_PAGE_SIZE, &limit);
-    if (st == OK)
-        st = page_token_read_id(ctx, req->page_token, binding, &after);
-    if (st == OK)
-        st = quota_key_list(ctx, account_id, after, limit + 1, &rows, &n);
+    const char *next;
+    size_t n;
+    enum status st = quota_key_list(ctx, req->account_id, &list, &rows, &n, &next);
     if (st != OK)
         return st;
-    if (n > (size_t)limit) {
-        n = (size_t)limit;
-        resp->next_page_token =
-            (char *)(uintptr_t)page_token_make_id(ctx->arena, binding, rows[n - 1].key_id);
-    }
+    resp->next_page_token = (char *)(uintptr_t)next;
     resp->n_api_keys = n;
     resp->api_keys = arena_new_n(ctx->arena, Luna__V1__ApiKey *, n);
     for (size_t i = 0; i < n; i++)

@@ -1,5 +1,6 @@
 #include "quota/quota_store.h"
 
+#include "edge/list.h"
 #include "quota/api_key.h"
 #include "quota/quota.sql.h"
 
@@ -112,11 +113,10 @@ quota_store_insert_key(struct ctx *ctx, const struct new_key *key, struct api_ke
 }
 
 enum status
-quota_store_list_accounts(struct ctx *ctx, int64_t after, int32_t limit, struct account **ret,
-                          size_t *ret_n)
+quota_store_list_accounts(struct ctx *ctx, const struct list_request *list, struct account **ret,
+                          size_t *ret_n, const char **ret_next)
 {
-    return db_many(ctx, &sql_quota_list_accounts, DB_ARGS(db_int8(after), db_int4(limit)), ret,
-                   ret_n);
+    return list_rows(ctx, &sql_quota_list_accounts, DB_NO_ARGS, list, ret, ret_n, ret_next);
 }
 
 enum status
@@ -152,11 +152,11 @@ quota_store_delete_account(struct ctx *ctx, int64_t account_id, bool *ret_found)
 }
 
 enum status
-quota_store_list_keys(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
-                      struct api_key **ret, size_t *ret_n)
+quota_store_list_keys(struct ctx *ctx, int64_t account_id, const struct list_request *list,
+                      struct api_key **ret, size_t *ret_n, const char **ret_next)
 {
-    return db_many(ctx, &sql_quota_list_keys,
-                   DB_ARGS(db_int8(account_id), db_int8(after), db_int4(limit)), ret, ret_n);
+    return list_rows(ctx, &sql_quota_list_keys, DB_ARGS(db_int8(account_id)), list, ret, ret_n,
+                     ret_next);
 }
 
 enum status

@@ -57,9 +57,10 @@ struct new_key {
 enum status quota_store_insert_key(struct ctx *ctx, const struct new_key *key,
                                    struct api_key *ret) WARN_UNUSED;
 
-/* Up to `limit` accounts with an id above `after`, in order. */
-enum status quota_store_list_accounts(struct ctx *ctx, int64_t after, int32_t limit,
-                                      struct account **ret, size_t *ret_n) WARN_UNUSED;
+/* Fails: as list_rows. */
+enum status quota_store_list_accounts(struct ctx *ctx, const struct list_request *list,
+                                      struct account **ret, size_t *ret_n,
+                                      const char **ret_next) WARN_UNUSED;
 
 /* *ret_found false: there is none, or its updated_at is another one. Fails: ACCOUNT_EXISTS. */
 enum status quota_store_update_account(struct ctx *ctx, const struct account_change *change,
@@ -70,8 +71,10 @@ enum status quota_store_count_live_keys(struct ctx *ctx, int64_t account_id,
 enum status quota_store_delete_account(struct ctx *ctx, int64_t account_id,
                                        bool *ret_found) WARN_UNUSED;
 
-enum status quota_store_list_keys(struct ctx *ctx, int64_t account_id, int64_t after, int32_t limit,
-                                  struct api_key **ret, size_t *ret_n) WARN_UNUSED;
+/* Fails: as list_rows. */
+enum status quota_store_list_keys(struct ctx *ctx, int64_t account_id,
+                                  const struct list_request *list, struct api_key **ret,
+                                  size_t *ret_n, const char **ret_next) WARN_UNUSED;
 enum status quota_store_rotate_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
                                    const uint8_t *hash, const char *prefix, int32_t grace_seconds,
                                    struct api_key *ret, bool *ret_found) WARN_UNUSED;

@@ -3,6 +3,7 @@
 
 extern "C" {
 #include "base/config.h"
+#include "edge/list.h"
 #include "quota/api_key.h"
 #include "quota/quota.h"
 }
@@ -350,11 +351,20 @@ TEST_F(quota, accounts_are_made_listed_changed_and_deleted)
 
         struct account *all = nullptr;
         size_t n = 0;
-        ASSERT_EQ(quota_list(ctx, 0, 10, &all, &n), OK);
+        const char *next = nullptr;
+        struct list_request list = {};
+        list.normal = list.most = 10;
+        ASSERT_EQ(quota_list(ctx, &list, &all, &n, &next), OK);
         ASSERT_EQ(n, 2u);
         EXPECT_STREQ(all[1].account_name, "second");
-        ASSERT_EQ(quota_list(ctx, all[0].account_id, 10, &all, &n), OK);
+        list.page_size = 1;
+        ASSERT_EQ(quota_list(ctx, &list, &all, &n, &next), OK);
         ASSERT_EQ(n, 1u);
+        list.page_token = next;
+        ASSERT_EQ(quota_list(ctx, &list, &all, &n, &next), OK) << failure(ctx);
+        ASSERT_EQ(n, 1u);
+        EXPECT_STREQ(all[0].account_name, "second");
+        EXPECT_STREQ(next, "");
 
         struct account_change change = {};
         change.account_id = a.account_id;
@@ -424,12 +434,15 @@ TEST_F(quota, members_change_nothing)
         fail_clear(ctx);
         struct account *all = nullptr;
         size_t n = 0;
-        ASSERT_EQ(quota_list(ctx, 0, 10, &all, &n), OK);
+        const char *next = nullptr;
+        struct list_request list = {};
+        list.normal = list.most = 10;
+        ASSERT_EQ(quota_list(ctx, &list, &all, &n, &next), OK);
         EXPECT_EQ(n, 1u);
         struct api_key *keys = nullptr;
-        ASSERT_EQ(quota_key_list(ctx, 0, 0, 10, &keys, &n), OK);
+        ASSERT_EQ(quota_key_list(ctx, 0, &list, &keys, &n, &next), OK);
         EXPECT_EQ(n, 1u);
-        EXPECT_EQ(quota_key_list(ctx, 2, 0, 10, &keys, &n), NOT_FOUND);
+        EXPECT_EQ(quota_key_list(ctx, 2, &list, &keys, &n, &next), NOT_FOUND);
         fail_clear(ctx);
         EXPECT_EQ(sql("SELECT quota_limit FROM account WHERE account_id = 1"), "500");
         EXPECT_EQ(sql("SELECT count(*) FROM account"), "2");

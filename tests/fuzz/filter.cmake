@@ -1,0 +1,1 @@
+luna_fuzzer(filter SOURCES filter_fuzz.c LIBS luna_edge)
