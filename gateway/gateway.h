@@ -20,6 +20,7 @@
 
 struct metrics;
 struct stream;
+struct upload;
 struct watch;
 struct web;
 
@@ -103,10 +104,12 @@ struct exchange {
     struct upstream_call call;
     struct stream *stream; /* NULL: the answer is one message */
     bool streaming;        /* the answer takes its bytes from `stream` */
+    struct upload *upload; /* NULL: the request is one message */
     struct list watched;   /* in gw->watch, from the call on */
     int fd;                /* the connection's, to look at */
     atomic_int refs;       /* the connection's and, for streams, the call's */
     size_t sent_bytes;     /* of a stream */
+    size_t received_bytes; /* of an upload */
 
     int http;
     const char *content_type;
@@ -157,6 +160,10 @@ void cors_options(struct exchange *x, const char *allow);
 /* ---- unary.c ---- */
 /* Hands the exchange to the server, or refuses it. The connection is suspended when true. */
 bool unary_start(struct exchange *x);
+/* Counts a request that goes to the server; refuses what is too many. */
+bool unary_admit(struct exchange *x);
+/* Makes the answer of a call that has ended, with its one message. */
+void unary_finish(struct exchange *x, struct str wire);
 /* The exchange is freed with its last reference. */
 void exchange_unref(struct exchange *x);
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "gateway/stream.h"
+#include "gateway/upload.h"
 #include "gateway/watch.h"
 
 #define POOL_BYTES (32 << 10) /* of a connection: request line, headers, and what is being sent */
@@ -28,6 +29,9 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     x->gw = cls;
     x->conn = conn;
     x->started = clock_now();
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    x->fd = info ? info->connect_fd : -1;
     atomic_init(&x->refs, 1);
     arena_init(&x->arena, 0);
     buf_init(&x->body, (size_t)x->gw->cfg->max_body);
@@ -47,6 +51,7 @@ exchange_unref(struct exchange *x)
         atomic_fetch_sub(&x->gw->in_flight, 1);
     upstream_call_fini(&x->call);
     stream_free(x->stream);
+    upload_free(x->upload);
     buf_fini(&x->body);
     if (!x->borrowed)
         buf_fini(&x->out);
@@ -64,10 +69,16 @@ on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     *con_cls = NULL;
     if (!x)
         return;
+    if (x->stream)
+        stream_leave(x);
+    if (x->upload)
+        upload_leave(x);
     nsec_t took = clock_now() - x->started;
-    int http = code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? x->http : 499;
+    bool answered = code == MHD_REQUEST_TERMINATED_COMPLETED_OK || upload_answered(x);
+    int http = answered ? x->http : 499;
     const struct schema_method *method = x->match.binding ? x->match.binding->method : NULL;
-    metrics_count(x->gw->metrics, method, http, took, x->body.len, x->out.len + x->sent_bytes);
+    metrics_count(x->gw->metrics, method, http, took, x->body.len + x->received_bytes,
+                  x->out.len + x->sent_bytes);
     log_notice("request", log_str("http_method", x->method ? x->method : ""),
                log_strn("path", x->path), log_int("status", http), log_duration("took", took),
                log_uint("bytes", x->out.len + x->sent_bytes),
@@ -75,8 +86,6 @@ on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                log_str("grpc", method ? method->path : ""));
     if (x->counted)
         watch_remove(x->gw->watch, x);
-    if (x->stream)
-        stream_leave(x);
     exchange_unref(x);
 }
 
@@ -105,8 +114,26 @@ choose_protocol(struct exchange *x)
     else if (b->automatic && x->in.connect && json)
         x->protocol = PROTOCOL_CONNECT_JSON;
     bool has_body = x->in.content_length > 0 || x->in.transfer_encodings > 0;
-    if (!json && has_body && x->protocol == PROTOCOL_REST && (b->body || b->body_all))
+    if (!json && has_body && !b->method->client_streaming && !upload_takes_bytes(b) &&
+        x->protocol == PROTOCOL_REST && (b->body || b->body_all))
         answer_refuse(x, REASON_WRONG_CONTENT_TYPE, NULL, NULL);
+}
+
+/* Bodies of many messages go to the server as they come; others are kept until they are whole. */
+static void
+choose_way(struct exchange *x)
+{
+    const struct schema_method *m = x->match.binding->method;
+    bool kept = !m->client_streaming;
+    int64_t most = kept ? x->gw->cfg->max_body : x->gw->cfg->max_upload;
+    if (m->client_streaming && m->server_streaming) {
+        answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over gRPC only");
+    } else if (x->in.content_length > most) {
+        answer_refuse(x, REASON_TOO_LARGE, NULL, "the body is larger than %lld bytes",
+                      (long long)most);
+    } else if (!kept) {
+        upload_start(x);
+    }
 }
 
 static void
@@ -120,10 +147,10 @@ route(struct exchange *x)
         cors_options(x, x->match.allow_text);
     else if (found != ROUTE_FOUND)
         refuse_route(x, found);
-    else if (x->match.binding->method->client_streaming)
-        answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over gRPC only");
     else
         choose_protocol(x);
+    if (x->match.binding && !x->refused)
+        choose_way(x);
 }
 
 static enum MHD_Result
@@ -133,6 +160,8 @@ on_headers(struct exchange *x)
     request_read_headers(x);
     if (!x->refused)
         route(x);
+    if (x->upload)
+        return MHD_YES;
     bool long_body = x->in.content_length > DISCARD_MAX || x->in.transfer_encodings > 0;
     if (!x->refused || !long_body)
         return MHD_YES;
@@ -164,6 +193,8 @@ on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *
     (void)conn;
     (void)url;
     (void)version;
+    if (x->upload)
+        return upload_request(x, data, size);
     if (x->stage == EXCHANGE_NEW) {
         x->method = arena_strdup(&x->arena, method);
         return on_headers(x);

@@ -234,9 +234,6 @@ request_read_headers(struct exchange *x)
     else if (h->bytes > (size_t)cfg->max_headers)
         answer_refuse(x, REASON_HEADERS_TOO_LARGE, NULL, "the headers are larger than %lld bytes",
                       (long long)cfg->max_headers);
-    else if (h->content_length > cfg->max_body)
-        answer_refuse(x, REASON_TOO_LARGE, NULL, "the body is larger than %lld bytes",
-                      (long long)cfg->max_body);
     else if (h->illegal)
         answer_refuse(x, REASON_BAD_REQUEST, NULL, "the header %s holds what is no ASCII text",
                       h->illegal);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "gateway/stream.h"
+#include "gateway/upload.h"
 #include "gateway/watch.h"
 
 /* Fields of luna.v1.MethodPolicy. */
@@ -72,19 +73,17 @@ write_answer(struct exchange *x, struct str wire, struct json_error *err)
     return answer_encode(x, wire, &x->out, err);
 }
 
-/* On the upstream's thread: the exchange is ours until the connection is resumed. */
-static void
-on_end(struct upstream_call *c)
+void
+unary_finish(struct exchange *x, struct str wire)
 {
-    struct exchange *x = container_of(c, struct exchange, call);
     struct json_error err = {.failure = JSON_SYNTAX};
     x->http = MHD_HTTP_OK;
     buf_clear(&x->out);
     answer_metadata(x);
-    if (c->status != OK) {
+    if (x->call.status != OK) {
         answer_status(x);
         answer_problem(x);
-    } else if (!write_answer(x, upstream_bytes(c->answer, &x->arena), &err)) {
+    } else if (!write_answer(x, wire, &err)) {
         if (x->out.overflow)
             answer_refuse(x, REASON_TOO_LARGE, NULL, "the answer is larger than %lld bytes",
                           (long long)x->gw->cfg->max_answer);
@@ -95,6 +94,14 @@ on_end(struct upstream_call *c)
         cache_headers(x);
     }
     answer_compress(x);
+}
+
+/* On the upstream's thread: the exchange is ours until the connection is resumed. */
+static void
+on_end(struct upstream_call *c)
+{
+    struct exchange *x = container_of(c, struct exchange, call);
+    unary_finish(x, upstream_bytes(c->answer, &x->arena));
     x->stage = EXCHANGE_DONE;
     struct gateway *gw = x->gw;
     MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
@@ -113,8 +120,13 @@ make_message(struct exchange *x, struct buf *message)
         return true;
     }
     struct route_input in = {.query = x->query, .body = body};
-    if (route_bind(&x->gw->routes, &x->match, &in, &x->arena, message, &err))
+    if (upload_takes_bytes(x->match.binding) && x->protocol == PROTOCOL_REST) {
+        upload_put_bytes(x, body, true, message);
+        if (route_bind_path(&x->gw->routes, &x->match, &in, &x->arena, message, &err))
+            return true;
+    } else if (route_bind(&x->gw->routes, &x->match, &in, &x->arena, message, &err)) {
         return true;
+    }
     problem_of_json(&x->problem, &x->arena, &err);
     x->refused = true;
     return false;
@@ -132,24 +144,30 @@ call_unary(struct exchange *x, struct str message)
 }
 
 bool
-unary_start(struct exchange *x)
+unary_admit(struct exchange *x)
 {
     struct gateway *gw = x->gw;
-    struct buf message;
-    buf_init(&message, (size_t)gw->cfg->max_body * 2);
-    if (!make_message(x, &message)) {
-        buf_fini(&message);
-        return false;
-    }
     if (atomic_fetch_add(&gw->in_flight, 1) >= gw->cfg->max_requests) {
         atomic_fetch_sub(&gw->in_flight, 1);
-        buf_fini(&message);
         answer_refuse(x, REASON_OVERLOADED, NULL, NULL);
         return false;
     }
     buf_fini(&x->out);
     buf_init(&x->out, (size_t)gw->cfg->max_answer);
     x->counted = true;
+    return true;
+}
+
+bool
+unary_start(struct exchange *x)
+{
+    struct gateway *gw = x->gw;
+    struct buf message;
+    buf_init(&message, (size_t)gw->cfg->max_body * 2);
+    if (!make_message(x, &message) || !unary_admit(x)) {
+        buf_fini(&message);
+        return false;
+    }
     x->stage = EXCHANGE_WAITING;
     struct str bytes = {message.data, message.len};
     if (x->match.binding->method->server_streaming)

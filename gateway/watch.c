@@ -104,9 +104,6 @@ watch_free(struct watch *w)
 void
 watch_add(struct watch *w, struct exchange *x)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-    x->fd = info ? info->connect_fd : -1;
     pthread_mutex_lock(&w->lock);
     list_push(&w->exchanges, &x->watched);
     pthread_mutex_unlock(&w->lock);

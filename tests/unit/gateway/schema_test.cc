@@ -9,7 +9,7 @@ namespace
 TEST(Schema, KnowsServicesMethodsAndTheirComments)
 {
     codec::Codec c(codec::read_file(ROUTES));
-    ASSERT_EQ(c.schema()->service_count, 2u);
+    ASSERT_EQ(c.schema()->service_count, 3u);
     const struct schema_service *library = c.schema()->services[0];
     EXPECT_STREQ(library->full_name, "luna.testing.Library");
     EXPECT_STREQ(library->comment, "Comments of a service.");
