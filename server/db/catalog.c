@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "db/db.sql.h"
 #include "db/pool.h"
+#include "db/resolve.h"
 
 /* Ids are the process's, so that a statement may be used with several databases (tests do). */
 static pthread_mutex_t ids_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -96,16 +97,35 @@ db_stmt_by_id(const struct db *db, size_t id)
 }
 
 PGconn *
-catalog_connect_start(const struct db *db, const char *url)
+catalog_connect_start(const struct db *db, const char *url, const struct endpoints *at)
 {
     char ms[24];
     /* Half-open connections are noticed by the kernel too, also where nothing is under way. */
     const char *const keys[] = {
-        "application_name", "client_encoding",  "keepalives_idle", "keepalives_interval",
-        "keepalives_count", "tcp_user_timeout", "dbname",          NULL,
+        "application_name",
+        "client_encoding",
+        "keepalives_idle",
+        "keepalives_interval",
+        "keepalives_count",
+        "tcp_user_timeout",
+        "dbname",
+        "host",
+        "hostaddr",
+        "port",
+        NULL,
     };
     const char *const values[] = {
-        "luna", "UTF8", "30", "10", "3", ms, url ? url : "", NULL,
+        "luna",
+        "UTF8",
+        "30",
+        "10",
+        "3",
+        ms,
+        url ? url : "",
+        at ? at->host : NULL,
+        at ? at->hostaddr : NULL,
+        at ? at->port : NULL,
+        NULL,
     };
 
     snprintf(ms, sizeof(ms), "%lld", (long long)(db->timeout / MSEC(1)));

@@ -13,7 +13,10 @@
 bool catalog_is_prepared(const struct db_stmt *stmt);
 
 /* Starts a connection with our parameters; never NULL but for lack of memory. */
-PGconn *catalog_connect_start(const struct db *db, const char *url);
+struct endpoints;
+
+/* `at`: what resolve.h found, or NULL: libpq finds the hosts itself, and may block for it. */
+PGconn *catalog_connect_start(const struct db *db, const char *url, const struct endpoints *at);
 
 /* Looks at the answer of Prepare (or Describe, `described`): false when it does not fit, with a
  * line in `err` that names the statement. A Describe fills `plan`. */

@@ -89,7 +89,7 @@ check_one(PGconn *pq, const struct db_stmt *stmt, char *err, size_t err_size)
 enum db_check_result
 db_check(const struct db *db, nsec_t timeout, char *err, size_t err_size)
 {
-    PGconn *pq = catalog_connect_start(db, db->url);
+    PGconn *pq = catalog_connect_start(db, db->url, NULL);
     enum db_check_result result = DB_CHECK_OK;
 
     ASSERT(pq);

@@ -16,10 +16,8 @@
 #include "db/lease.h"
 #include "db/listen.h"
 #include "db/pool.h"
+#include "db/resolve.h"
 #include "db/sqlstate.h"
-
-#define BACKOFF_FIRST MSEC(20)
-#define BACKOFF_LAST  SEC(2)
 
 /* Lives until libuv has closed it, longer than the connection. */
 struct poll_handle {
@@ -130,11 +128,17 @@ conn_poll(struct conn *c, int events)
     if (c->poll && c->poll->fd != fd) /* libpq tries the next address */
         close_poll(c);
     if (!c->poll) {
-        c->poll = calloc(1, sizeof(*c->poll));
-        ASSERT(c->poll);
-        c->poll->conn = c;
-        c->poll->fd = fd;
-        ASSERT(uv_poll_init(reactor_loop(c->pool->reactor), &c->poll->uv, fd) == 0);
+        struct poll_handle *h = calloc(1, sizeof(*h));
+        ASSERT(h);
+        h->conn = c;
+        h->fd = fd;
+        int err = uv_poll_init(reactor_loop(c->pool->reactor), &h->uv, fd);
+        if (err < 0) {
+            free(h);
+            conn_break(c, FATE_LOST, uv_strerror(err));
+            return;
+        }
+        c->poll = h;
     } else if (events == c->events && c->state != CONN_CONNECTING) {
         return;
     }
@@ -510,22 +514,6 @@ log_broken(const struct conn *c, const char *why)
                     log_uint("attempts", c->failures + 1));
 }
 
-/* Doubles from 20 ms to 2 s, each time between half and all of it; but those who wait for a
- * connection see two attempts at least. */
-static nsec_t
-backoff(const struct conn *c)
-{
-    const nsec_t patience = c->pool->db->timeout / 2;
-    const nsec_t last = patience < BACKOFF_LAST ? patience : BACKOFF_LAST;
-    nsec_t d = c->failures < 7 ? BACKOFF_FIRST << c->failures : last;
-    uint32_t r;
-
-    if (d > last)
-        d = last;
-    random_bytes(&r, sizeof(r));
-    return d / 2 + d / 2 * (nsec_t)(r >> 8) / (1 << 24);
-}
-
 void
 conn_break(struct conn *c, enum fate fate, const char *why)
 {
@@ -534,7 +522,7 @@ conn_break(struct conn *c, enum fate fate, const char *why)
     struct list orphans;
     struct list *n;
 
-    if (!c->pq)
+    if (c->state == CONN_WAITING)
         return;
     if (fate != FATE_SHUTDOWN) {
         log_broken(c, why);
@@ -544,13 +532,15 @@ conn_break(struct conn *c, enum fate fate, const char *why)
         pool_count(p, COUNT_TIMEOUTS);
     list_init(&orphans);
     collect_orphans(c, &orphans);
+    resolve_cancel(c->resolve);
+    c->resolve = NULL;
     close_poll(c);
     PQfinish(c->pq);
     c->pq = NULL;
     c->manual = false;
     if (was_up)
         c->failures = 0;
-    c->retry_at = reactor_now(p->reactor) + backoff(c);
+    c->retry_at = reactor_now(p->reactor) + conn_backoff(c);
     c->failures++;
     conn_move(c, CONN_WAITING);
     if (c->lease)

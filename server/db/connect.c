@@ -6,6 +6,26 @@
 #include "db/catalog.h"
 #include "db/db.sql.h"
 #include "db/pool.h"
+#include "db/resolve.h"
+
+#define BACKOFF_FIRST MSEC(20)
+#define BACKOFF_LAST  SEC(2)
+
+/* Doubles from 20 ms to 2 s, each time between half and all of it; but those who wait for a
+ * connection see two attempts at least. */
+nsec_t
+conn_backoff(const struct conn *c)
+{
+    const nsec_t patience = c->pool->db->timeout / 2;
+    const nsec_t last = patience < BACKOFF_LAST ? patience : BACKOFF_LAST;
+    nsec_t d = c->failures < 7 ? BACKOFF_FIRST << c->failures : last;
+    uint32_t r;
+
+    if (d > last)
+        d = last;
+    random_bytes(&r, sizeof(r));
+    return d / 2 + d / 2 * (nsec_t)(r >> 8) / (1 << 24);
+}
 
 static void
 on_notice(void *arg, const char *message)
@@ -14,11 +34,10 @@ on_notice(void *arg, const char *message)
     log_debug("database notice", log_strn("text", str_trim(str_of(message))));
 }
 
-void
-conn_start(struct conn *c)
+static void
+connect_to(struct conn *c, const struct endpoints *at)
 {
-    conn_move(c, CONN_CONNECTING);
-    c->pq = catalog_connect_start(c->pool->db, c->group->url);
+    c->pq = catalog_connect_start(c->pool->db, c->group->url, at);
     ASSERT(c->pq); /* NULL: no memory */
     PQsetNoticeProcessor(c->pq, on_notice, NULL);
     if (FAILPOINT(db_connect)) {
@@ -30,6 +49,28 @@ conn_start(struct conn *c)
         return;
     }
     conn_poll(c, UV_WRITABLE);
+}
+
+static void
+on_resolved(void *arg, const struct endpoints *found, const char *why)
+{
+    struct conn *c = arg;
+    char text[256];
+    c->resolve = NULL;
+    if (found) {
+        connect_to(c, found);
+        return;
+    }
+    snprintf(text, sizeof(text), "the host's name cannot be resolved: %s", why);
+    conn_break(c, FATE_LOST, text);
+}
+
+void
+conn_start(struct conn *c)
+{
+    conn_move(c, CONN_CONNECTING);
+    if (!resolve_start(reactor_loop(c->pool->reactor), c->group->url, on_resolved, c, &c->resolve))
+        connect_to(c, NULL);
 }
 
 static void

@@ -144,6 +144,7 @@ struct flight {
 
 struct lease;
 struct poll_handle;
+struct resolve;
 
 struct conn {
     struct list link; /* in its state's list */
@@ -151,9 +152,10 @@ struct conn {
     struct group *group;
     enum conn_state state;
     nsec_t state_since;
-    nsec_t retry_at;   /* CONN_WAITING */
-    unsigned failures; /* in a row */
-    unsigned index;    /* among its group's */
+    nsec_t retry_at;         /* CONN_WAITING */
+    unsigned failures;       /* in a row */
+    unsigned index;          /* among its group's */
+    struct resolve *resolve; /* before `pq`: the hosts are being looked up */
     PGconn *pq;
     struct poll_handle *poll;
     int events;           /* polled for */
@@ -177,6 +179,9 @@ struct conn *conn_new(struct pool *p, struct group *g);
 
 /* Closes its socket with FATE_SHUTDOWN for what is under way, and frees it. */
 void conn_close(struct conn *c);
+
+/* How long to wait before the next attempt. */
+nsec_t conn_backoff(const struct conn *c);
 
 /* Begins to connect. */
 void conn_start(struct conn *c);
