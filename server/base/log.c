@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -21,6 +22,7 @@
 static atomic_int log_level = LOG_INFO;
 static atomic_int log_form = LOG_TEXT;
 static atomic_uint_fast64_t log_lost;
+static atomic_bool log_cut; /* the last line was not written whole: a disk was full */
 
 static const char *const level_names[] = {
     [LOG_DEBUG] = "DEBUG",     [LOG_INFO] = "INFO",   [LOG_NOTICE] = "NOTICE",
@@ -246,11 +248,17 @@ write_line(const char *p, size_t n)
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
         return false;
+    struct iovec parts[] = {{.iov_base = (char *)"\n", .iov_len = 1},
+                            {.iov_base = (char *)(uintptr_t)p, .iov_len = n}};
+    bool after_cut = atomic_exchange_explicit(&log_cut, false, memory_order_relaxed);
+    ssize_t whole = (ssize_t)n + after_cut;
     ssize_t written;
     do
-        written = write(STDERR_FILENO, p, n);
+        written = writev(STDERR_FILENO, &parts[!after_cut], 1 + after_cut);
     while (written < 0 && errno == EINTR);
-    return written == (ssize_t)n;
+    if (after_cut ? written != whole : written > 0 && written < whole)
+        atomic_store_explicit(&log_cut, true, memory_order_relaxed);
+    return written == whole;
 }
 
 void

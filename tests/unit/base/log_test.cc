@@ -2,6 +2,9 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
+
+#include <csignal>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -374,6 +377,54 @@ TEST(Log, CountsWhatCannotBeWrittenAndKeepsErrno)
     close(full);
     EXPECT_EQ(after, EDOM);
     EXPECT_EQ(log_dropped() - before, 2u);
+}
+
+/* A file may grow no further than `bytes`, as on a disk that is full. */
+class FileLimit
+{
+  public:
+    explicit FileLimit(rlim_t bytes)
+    {
+        signal(SIGXFSZ, SIG_IGN);
+        getrlimit(RLIMIT_FSIZE, &before_);
+        rlimit now = {bytes, before_.rlim_max};
+        EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &now), 0);
+    }
+    ~FileLimit()
+    {
+        setrlimit(RLIMIT_FSIZE, &before_);
+    }
+
+  private:
+    rlimit before_;
+};
+
+TEST(Log, AfterALineThatWasCutTheNextStandsOnItsOwn)
+{
+    log_init(LOG_INFO, LOG_TEXT);
+    uint64_t before = log_dropped();
+    int saved = dup(STDERR_FILENO);
+    FILE *file = tmpfile();
+    ASSERT_NE(file, nullptr);
+    dup2(fileno(file), STDERR_FILENO);
+    {
+        FileLimit limit(20);
+        probe_event("this line is cut");
+        probe_event("this one is lost");
+    }
+    probe_event("there is room again");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    std::string text(1000, '\0');
+    rewind(file);
+    text.resize(fread(&text[0], 1, text.size(), file));
+    fclose(file);
+    EXPECT_EQ(log_dropped() - before, 2u);
+    std::vector<std::string> got = lines(text);
+    ASSERT_EQ(got.size(), 2u) << text;
+    EXPECT_EQ(got[0].size(), 20u);
+    EXPECT_NE(got[1].find("there is room again"), std::string::npos);
+    EXPECT_EQ(got[1].compare(0, 2, "20"), 0) << got[1];
 }
 
 } // namespace
