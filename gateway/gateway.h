@@ -44,6 +44,7 @@ enum exchange_stage {
     EXCHANGE_NEW,     /* the request line was read */
     EXCHANGE_BODY,    /* the headers were */
     EXCHANGE_WAITING, /* with the server */
+    EXCHANGE_ENDED,   /* the call has ended; the answer is to be made of it */
     EXCHANGE_DONE,    /* the answer is made */
     EXCHANGE_SENT,    /* and given to libmicrohttpd */
 };

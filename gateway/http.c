@@ -203,7 +203,9 @@ on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *
         return on_body(x, data, size);
     if (x->stage == EXCHANGE_BODY && !x->refused && unary_start(x))
         return MHD_YES;
-    if (x->stage != EXCHANGE_DONE)
+    if (x->stage == EXCHANGE_ENDED)
+        unary_finish(x, upstream_bytes(x->call.answer, &x->arena));
+    else if (x->stage != EXCHANGE_DONE)
         answer_problem(x);
     return answer_send(x);
 }
@@ -269,7 +271,9 @@ http_start(struct gateway *gw, char *err, size_t err_size)
 {
     const struct config *cfg = gw->cfg;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = (unsigned)(cfg->threads > 0 ? cfg->threads : cores > 1 ? cores : 2);
+    /* More than cores: what several bring to a connection at once goes to the server in one write.
+     */
+    unsigned threads = (unsigned)(cfg->threads > 0 ? cfg->threads : cores > 1 ? 2 * cores : 2);
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
     struct buf certificate, key;

@@ -37,9 +37,11 @@ start_upstream(struct gateway *gw, char *err, size_t err_size)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct upstream_options o = {
         .target = cfg->upstream,
+        /* Fewer connections carry more calls in each write: with one instead of two on two cores a
+         * call costs a third less CPU. Half of the cores is the server's where both share them. */
         .channels = (int)(cfg->upstream_channels > 0 ? cfg->upstream_channels
-                          : cores > 1                ? cores
-                                                     : 2),
+                          : cores > 3                ? cores / 2
+                                                     : 1),
         .max_message = (int)cfg->max_answer,
     };
     struct buf ca;

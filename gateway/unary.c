@@ -96,14 +96,14 @@ unary_finish(struct exchange *x, struct str wire)
     answer_compress(x);
 }
 
-/* On the upstream's thread: the exchange is ours until the connection is resumed. */
+/* On the upstream's thread, which serves many connections: the answer is written on the
+ * connection's own. */
 static void
 on_end(struct upstream_call *c)
 {
     struct exchange *x = container_of(c, struct exchange, call);
-    unary_finish(x, upstream_bytes(c->answer, &x->arena));
-    x->stage = EXCHANGE_DONE;
     struct gateway *gw = x->gw;
+    x->stage = EXCHANGE_ENDED;
     MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
     atomic_fetch_sub(&gw->suspended, 1);
 }

@@ -12,10 +12,21 @@
 #define RECONNECT_FIRST_MS 100  /* a restarted server is found soon, */
 #define RECONNECT_MAX_MS   3000 /* an absent one is not asked all the time */
 #define PAIRS_MAX          64
+#define WINDOW_BYTES       (1 << 20) /* of a stream: what the server may send ahead */
 
-/* One channel with what belongs to it. */
+/* One thread polls for several channels. gRPC core's epoll set has a single poller in the whole
+ * process: with a thread for each channel the role went from thread to thread at nearly every
+ * event, and half of the throughput with it. */
+#define CHANNELS_OF_A_QUEUE 16
+
+/* absl::SetMutexDeadlockDetectionMode(kIgnore), as in server/rpc/core.c: Debian's abseil is built
+ * with its debugging on, and each lock taken inside another walks a graph of all locks of the
+ * process. */
+extern void core_ignore_deadlocks(int mode) __asm__(
+    "_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE");
+
+/* A completion queue, its thread, and the calls that end there. */
 struct upstream_queue {
-    grpc_channel *channel;
     grpc_completion_queue *cq;
     pthread_t thread;
     pthread_mutex_t lock; /* of `calls` */
@@ -23,8 +34,10 @@ struct upstream_queue {
 };
 
 struct upstream {
+    grpc_channel **channels;
+    int channel_count;
     struct upstream_queue *queues;
-    int count;
+    int queue_count;
     atomic_uint next;
 };
 
@@ -65,6 +78,9 @@ new_channel(const struct upstream_options *o, int index)
         int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS * 10),
         int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
         int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        int_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0), /* no pings to size windows with */
+        int_arg(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, WINDOW_BYTES),
+        int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         int_arg("luna.channel", index), /* no two channels are the same one */
         {.type = GRPC_ARG_STRING,
          .key = (char *)(uintptr_t)GRPC_ARG_SERVICE_CONFIG,
@@ -79,29 +95,46 @@ new_channel(const struct upstream_options *o, int index)
     return channel;
 }
 
+static bool
+add_queue(struct upstream *u)
+{
+    struct upstream_queue *q = &u->queues[u->queue_count];
+    pthread_mutex_init(&q->lock, NULL);
+    list_init(&q->calls);
+    q->cq = grpc_completion_queue_create_for_next(NULL);
+    if (pthread_create(&q->thread, NULL, run_queue, q) == 0) {
+        u->queue_count++;
+        return true;
+    }
+    grpc_completion_queue_shutdown(q->cq);
+    run_queue(q);
+    grpc_completion_queue_destroy(q->cq);
+    pthread_mutex_destroy(&q->lock);
+    return false;
+}
+
 struct upstream *
 upstream_new(const struct upstream_options *o)
 {
     struct upstream *u = calloc(1, sizeof(*u));
+    int queues = (o->channels + CHANNELS_OF_A_QUEUE - 1) / CHANNELS_OF_A_QUEUE;
+    bool ok = true;
     ASSERT(u);
+    core_ignore_deadlocks(0);
     grpc_init();
-    u->queues = calloc((size_t)o->channels, sizeof(*u->queues));
-    ASSERT(u->queues);
-    for (; u->count < o->channels; u->count++) {
-        struct upstream_queue *q = &u->queues[u->count];
-        pthread_mutex_init(&q->lock, NULL);
-        list_init(&q->calls);
-        q->channel = new_channel(o, u->count);
-        q->cq = grpc_completion_queue_create_for_next(NULL);
-        if (!q->channel || pthread_create(&q->thread, NULL, run_queue, q) != 0) {
-            grpc_completion_queue_shutdown(q->cq);
-            run_queue(q);
-            grpc_completion_queue_destroy(q->cq);
-            if (q->channel)
-                grpc_channel_destroy(q->channel);
-            upstream_free(u);
-            return NULL;
-        }
+    u->channels = calloc((size_t)o->channels, sizeof(u->channels[0]));
+    u->queues = calloc((size_t)queues, sizeof(u->queues[0]));
+    ASSERT(u->channels && u->queues);
+    while (ok && u->queue_count < queues)
+        ok = add_queue(u);
+    for (int i = 0; ok && i < o->channels; i++) {
+        u->channels[i] = new_channel(o, i);
+        ok = u->channels[i] != NULL;
+        u->channel_count += ok;
+    }
+    if (!ok) {
+        upstream_free(u);
+        return NULL;
     }
     upstream_ready(u);
     return u;
@@ -110,14 +143,16 @@ upstream_new(const struct upstream_options *o)
 void
 upstream_free(struct upstream *u)
 {
-    for (int i = 0; i < u->count; i++) {
+    for (int i = 0; i < u->channel_count; i++)
+        grpc_channel_destroy(u->channels[i]);
+    for (int i = 0; i < u->queue_count; i++) {
         struct upstream_queue *q = &u->queues[i];
-        grpc_channel_destroy(q->channel);
         grpc_completion_queue_shutdown(q->cq);
         pthread_join(q->thread, NULL);
         grpc_completion_queue_destroy(q->cq);
         pthread_mutex_destroy(&q->lock);
     }
+    free(u->channels);
     free(u->queues);
     free(u);
     grpc_shutdown();
@@ -127,16 +162,15 @@ bool
 upstream_ready(struct upstream *u)
 {
     bool ready = false;
-    for (int i = 0; i < u->count; i++)
-        ready |=
-            grpc_channel_check_connectivity_state(u->queues[i].channel, 1) == GRPC_CHANNEL_READY;
+    for (int i = 0; i < u->channel_count; i++)
+        ready |= grpc_channel_check_connectivity_state(u->channels[i], 1) == GRPC_CHANNEL_READY;
     return ready;
 }
 
 void
 upstream_cancel_all(struct upstream *u)
 {
-    for (int i = 0; i < u->count; i++) {
+    for (int i = 0; i < u->queue_count; i++) {
         struct upstream_queue *q = &u->queues[i];
         pthread_mutex_lock(&q->lock);
         list_foreach (it, &q->calls)
@@ -214,14 +248,14 @@ static void
 call_init(struct upstream *u, struct upstream_call *c, const char *path, nsec_t deadline)
 {
     unsigned at = atomic_fetch_add_explicit(&u->next, 1, memory_order_relaxed);
-    c->queue = &u->queues[at % (unsigned)u->count];
+    grpc_channel *channel = u->channels[at % (unsigned)u->channel_count];
+    c->queue = &u->queues[at % (unsigned)u->queue_count];
     gpr_timespec end = gpr_inf_future(GPR_CLOCK_MONOTONIC);
     if (deadline != NSEC_NEVER)
         end = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                            gpr_time_from_nanos(deadline - clock_now(), GPR_TIMESPAN));
-    c->call =
-        grpc_channel_create_call(c->queue->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue->cq,
-                                 grpc_slice_from_static_string(path), NULL, end, NULL);
+    c->call = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue->cq,
+                                       grpc_slice_from_static_string(path), NULL, end, NULL);
     c->start_tag.done = on_start;
     c->status_tag.done = on_status;
     c->receive_tag.done = on_receive;

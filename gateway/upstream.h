@@ -1,8 +1,9 @@
 /*
  * The gateway's side of gRPC: channels to the server, and calls on them.
  *
- * Each channel has its own connection, completion queue and thread, since the server deals
- * connections, not calls, to its reactors. Callbacks run on that thread; they must not block.
+ * Each channel has its own connection, since the server deals connections, not calls, to its
+ * reactors. Callbacks run on the thread of a completion queue, which serves several channels; they
+ * must not block.
  */
 #ifndef LUNA_GATEWAY_UPSTREAM_H
 #define LUNA_GATEWAY_UPSTREAM_H

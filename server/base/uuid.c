@@ -1,6 +1,7 @@
 #include "base/uuid.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/str.h"
@@ -18,6 +19,24 @@ random_bytes(void *p, size_t n)
         to += got;
         n -= (size_t)got;
     }
+}
+
+/* Random bytes of a thread, asked of the kernel in larger pieces: a system call for each id costs
+ * as much as the rest of a small request. What was handed out is gone from memory. */
+#define POOL_BYTES 512
+
+static void
+pool_bytes(void *p, size_t n)
+{
+    static _Thread_local uint8_t pool[POOL_BYTES];
+    static _Thread_local size_t left;
+    if (left < n) {
+        random_bytes(pool, sizeof(pool));
+        left = sizeof(pool);
+    }
+    left -= n;
+    memcpy(p, pool + left, n);
+    explicit_bzero(pool + left, n);
 }
 
 static void
@@ -40,7 +59,7 @@ uuid_v7(struct uuid *ret, int64_t unix_ms)
     uint64_t ms = (uint64_t)unix_ms;
     for (int i = 0; i < 6; i++)
         ret->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-    random_bytes(ret->bytes + 6, sizeof(ret->bytes) - 6);
+    pool_bytes(ret->bytes + 6, sizeof(ret->bytes) - 6);
     uuid_stamp(ret, 7);
 }
 

@@ -13,3 +13,6 @@ luna_program(gateway_json_bench SOURCES gateway_json_bench.cc LIBS luna_gateway 
 target_include_directories(gateway_json_bench PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 target_compile_definitions(gateway_json_bench PRIVATE BENCH_TYPES="${GATEWAY_BENCH_TYPES}")
 add_dependencies(gateway_json_bench gateway_bench_types)
+
+luna_program(mhd_bare SOURCES mhd_bare.c LIBS PkgConfig::MHD Threads::Threads)
+luna_program(paced_load SOURCES paced_load.c LIBS m)

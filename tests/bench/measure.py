@@ -149,16 +149,31 @@ class Bench:
         data = os.path.join(self.scratch, "frame.bin")
         with open(data, "wb") as f:
             f.write(grpc_frame(message))
-        args = ["h2load", "-n", str(calls), "-c", str(clients), "-m", str(streams), "-d", data,
+        args = ["-n", str(calls), "-c", str(clients), "-m", str(streams), "-d", data,
                 "-H", "content-type: application/grpc", "-H", "te: trailers"]
         for h in headers:
             args += ["-H", h]
-        out = subprocess.run(args + [f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True)
-        rate = float(re.search(r"finished in .*?, ([0-9.]+) req/s", out.stdout).group(1))
+        return self.h2load_run(args + [f"http://127.0.0.1:{port}{path}"], calls)
+
+    def h2load_http(self, port, path, body=None, calls=60000, clients=64, headers=()):
+        """HTTP/1.1 requests per second over keep-alive connections. Raises unless every answer was a 2xx."""
+        args = ["--h1", "-n", str(calls), "-c", str(clients)]
+        if body is not None:
+            path_of_body = os.path.join(self.scratch, "body")
+            with open(path_of_body, "wb") as f:
+                f.write(body)
+            args += ["-d", path_of_body]
+        for h in headers:
+            args += ["-H", h]
+        return self.h2load_run(args + [f"http://127.0.0.1:{port}{path}"], calls)
+
+    @staticmethod
+    def h2load_run(args, calls):
+        out = subprocess.run(["h2load", *args], capture_output=True, text=True, check=True)
         ok = int(re.search(r"status codes: (\d+) 2xx", out.stdout).group(1))
         if ok != calls:
-            raise RuntimeError(f"h2load: {ok} of {calls} answered 200\n{out.stdout}")
-        return rate
+            raise RuntimeError(f"h2load: {ok} of {calls} answered 2xx\n{out.stdout}")
+        return float(re.search(r"finished in .*?, ([0-9.]+) req/s", out.stdout).group(1))
 
     def pgbench_select(self, run_dir, seconds=5):
         """pgbench -S -M prepared -c 8, transactions per second, on a database of its own."""
