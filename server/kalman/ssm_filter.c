@@ -1,55 +1,19 @@
 #include <math.h>
 #include <string.h>
 
-#include "kalman/ssm.h"
-#include "kalman/ssm_sums.h"
+#include "kalman/ssm_run.h"
 
 /* What is left of a variance after an update is rounding when it is less than this part of it. */
-#define NOTHING_LEFT (8 * __DBL_EPSILON__)
-/* Finf below this part of its scale is rounding: the number says nothing about the diffuse part. */
-#define DIFFUSE_TOLERANCE 1e-10
-#define STEADY_TOLERANCE  2e-13 /* of a variance: how far its limit may be */
-#define ROUNDING_HIDES    1e-11
-#define ROUNDING          1e-14
-#define STOP_PERIOD       256
+#define NOTHING_LEFT     (8 * __DBL_EPSILON__)
+#define STEADY_TOLERANCE 2e-13 /* of a variance: how far its limit may be */
+#define ROUNDING_HIDES   1e-11
+#define ROUNDING         1e-14
+#define STOP_PERIOD      256
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-struct entry {
-    uint32_t row, col;
-    double x;
-};
-
-/* The running filter. `m` comes separately into the inner functions: see run_steps. */
-struct filter {
-    const struct ssm *s;
-    struct ssm_filtered *out;
-    unsigned keep;
-    struct arena *arena;
-    double *a, *p, *p_inf, *a_next;
-    double *work, *turned; /* m x m each */
-    double *mv, *mv_inf;   /* p x m: of this time */
-    double *f, *f_inf;     /* p */
-    double *inverse;       /* p: 1 / F while steady */
-    double *rqr;           /* m x m */
-    struct entry *t;       /* the entries of T that are not zero, by rows */
-    size_t t_count;
-    struct entry *z; /* those of Z, by rows; row i from z_from[i] */
-    size_t *z_from;
-    double *inf_scale;    /* m: the largest the diagonal of Pinf has been */
-    size_t rank;          /* of Pinf */
-    double log_inf_units; /* sum of log P1inf */
-    size_t inf_room;      /* diffuse steps that the kept arrays hold */
-    bool diffuse, constant, steady, complete;
-    double *before;                /* m x m: predicted variance of the step before */
-    double largest, window, decay; /* changes: see notice_steady */
-    size_t changes, near;
-    struct ssm_log_sum log_f, log_f_inf;
-    struct ssm_sum squares;
-};
-
 static size_t
-gather(const double *x, size_t rows, size_t cols, struct entry *to, size_t *from)
+gather(const double *x, size_t rows, size_t cols, struct ssm_entry *to, size_t *from)
 {
     size_t count = 0;
     for (size_t i = 0; i < rows; i++) {
@@ -57,7 +21,7 @@ gather(const double *x, size_t rows, size_t cols, struct entry *to, size_t *from
             from[i] = count;
         for (size_t j = 0; j < cols; j++) {
             if (x[i * cols + j] != 0)
-                to[count++] = (struct entry){(uint32_t)i, (uint32_t)j, x[i * cols + j]};
+                to[count++] = (struct ssm_entry){(uint32_t)i, (uint32_t)j, x[i * cols + j]};
         }
     }
     if (from)
@@ -67,7 +31,7 @@ gather(const double *x, size_t rows, size_t cols, struct entry *to, size_t *from
 
 /* R Q R' */
 static void
-make_rqr(struct filter *f, size_t t)
+make_rqr(struct ssm_run *f, size_t t)
 {
     const struct ssm *s = f->s;
     const double *r = ssm_at(s->rr, t), *q = ssm_at(s->q, t);
@@ -90,17 +54,26 @@ make_rqr(struct filter *f, size_t t)
     }
 }
 
-/* Brings in the matrices of time t. */
+/* Brings in what the numbers of time t are seen through. */
 static void
-load(struct filter *f, size_t t)
+load_observation(struct ssm_run *f, size_t t)
 {
     const struct ssm *s = f->s;
-    if (t == 0 || s->z.step)
+    if (!f->have_z || s->z.step)
         gather(ssm_at(s->z, t), s->p, s->m, f->z, f->z_from);
-    if (t == 0 || s->t.step)
+    f->have_z = true;
+}
+
+/* Brings in what leads from time t to the next. */
+static void
+load_transition(struct ssm_run *f, size_t t)
+{
+    const struct ssm *s = f->s;
+    if (!f->have_t || s->t.step)
         f->t_count = gather(ssm_at(s->t, t), s->m, s->m, f->t, NULL);
-    if (t == 0 || s->rr.step || s->q.step)
+    if (!f->have_t || s->rr.step || s->q.step)
         make_rqr(f, t);
+    f->have_t = true;
 }
 
 /* Sets states whose variance is nothing but rounding to be known exactly. */
@@ -113,7 +86,7 @@ clear_state(double *p, size_t m, size_t j)
 
 /* mv = P z', returns z P z'. */
 static ALWAYS_INLINE double
-project(const struct entry *z, size_t count, const double *p, size_t m, double *mv)
+project(const struct ssm_entry *z, size_t count, const double *p, size_t m, double *mv)
 {
     double f = 0;
     for (size_t i = 0; i < m; i++) {
@@ -150,7 +123,7 @@ downdate(double *p, const double *mv, double f, size_t m, double *scaled, bool c
 
 /* One number that tells about the diffuse part. */
 static ALWAYS_INLINE void
-update_diffuse(struct filter *f, size_t i, double v, size_t m)
+update_diffuse(struct ssm_run *f, size_t i, double v, size_t m)
 {
     const double *mv = f->mv + i * m, *mv_inf = f->mv_inf + i * m;
     double fs = f->f[i], fi = f->f_inf[i], *k = f->work;
@@ -171,7 +144,7 @@ update_diffuse(struct filter *f, size_t i, double v, size_t m)
 
 /* How large Finf would be if nothing were known yet. */
 static ALWAYS_INLINE double
-inf_reference(const struct filter *f, const struct entry *z, size_t count)
+inf_reference(const struct ssm_run *f, const struct ssm_entry *z, size_t count)
 {
     double x = 0;
     for (size_t k = 0; k < count; k++)
@@ -181,9 +154,9 @@ inf_reference(const struct filter *f, const struct entry *z, size_t count)
 
 /* One number of time t. */
 static ALWAYS_INLINE enum ssm_kind
-update(struct filter *f, size_t i, double y, size_t m, double *ret_v)
+update(struct ssm_run *f, size_t i, double y, size_t m, double *ret_v)
 {
-    const struct entry *z = f->z + f->z_from[i];
+    const struct ssm_entry *z = f->z + f->z_from[i];
     size_t count = f->z_from[i + 1] - f->z_from[i];
     double v = y, *mv = f->mv + i * m;
     for (size_t k = 0; k < count; k++)
@@ -194,7 +167,7 @@ update(struct filter *f, size_t i, double y, size_t m, double *ret_v)
     f->f_inf[i] = 0;
     if (f->diffuse) {
         f->f_inf[i] = project(z, count, f->p_inf, m, f->mv_inf + i * m);
-        if (f->f_inf[i] > DIFFUSE_TOLERANCE * inf_reference(f, z, count)) {
+        if (f->f_inf[i] > SSM_DIFFUSE_TOLERANCE * inf_reference(f, z, count)) {
             update_diffuse(f, i, v, m);
             return SSM_DIFFUSE;
         }
@@ -217,7 +190,7 @@ update(struct filter *f, size_t i, double y, size_t m, double *ret_v)
 
 /* T P T' (+ RQR') */
 static ALWAYS_INLINE void
-predict_variance(struct filter *f, double *p, const double *add, size_t m)
+predict_variance(struct ssm_run *f, double *p, const double *add, size_t m)
 {
     double *tp = f->work, *pt = f->turned;
     memset(tp, 0, m * m * sizeof(double));
@@ -248,7 +221,7 @@ predict_variance(struct filter *f, double *p, const double *add, size_t m)
 }
 
 static ALWAYS_INLINE void
-predict_mean(struct filter *f, size_t t, size_t m)
+predict_mean(struct ssm_run *f, size_t t, size_t m)
 {
     const double *c = ssm_at(f->s->c, t);
     for (size_t j = 0; j < m; j++)
@@ -261,9 +234,8 @@ predict_mean(struct filter *f, size_t t, size_t m)
 }
 
 static ALWAYS_INLINE void
-predict(struct filter *f, size_t t, size_t m)
+predict_variances(struct ssm_run *f, size_t m)
 {
-    predict_mean(f, t, m);
     predict_variance(f, f->p, f->rqr, m);
     if (!f->diffuse)
         return;
@@ -275,7 +247,7 @@ predict(struct filter *f, size_t t, size_t m)
         left = fmax(left, x / fmax(f->inf_scale[j], __DBL_MIN__));
     }
     /* T may forget what was diffuse. */
-    if (left < DIFFUSE_TOLERANCE) {
+    if (left < SSM_DIFFUSE_TOLERANCE) {
         f->diffuse = false;
         f->rank = 0;
     }
@@ -283,7 +255,7 @@ predict(struct filter *f, size_t t, size_t m)
 
 /* Compares the predicted variance with that of the step before: see STEADY_TOLERANCE. */
 static ALWAYS_INLINE void
-notice_steady(struct filter *f, size_t m)
+notice_steady(struct ssm_run *f, size_t m)
 {
     double change = 0;
     for (size_t i = 0; i < m; i++) {
@@ -318,7 +290,7 @@ notice_steady(struct filter *f, size_t m)
 }
 
 static void
-keep_diffuse_room(struct filter *f)
+keep_diffuse_room(struct ssm_run *f)
 {
     struct ssm_filtered *o = f->out;
     size_t have = o->diffuse_steps, p = f->s->p, m = f->s->m;
@@ -341,7 +313,7 @@ keep_diffuse_room(struct filter *f)
 }
 
 static ALWAYS_INLINE void
-keep_predicted(struct filter *f, size_t t, size_t m)
+keep_predicted(struct ssm_run *f, size_t t, size_t m)
 {
     struct ssm_filtered *o = f->out;
     if (f->keep & SSM_KEEP_PREDICTED) {
@@ -355,18 +327,15 @@ keep_predicted(struct filter *f, size_t t, size_t m)
 }
 
 static ALWAYS_INLINE void
-keep_updated(struct filter *f, size_t t, size_t m, bool was_diffuse)
+keep_updated(struct ssm_run *f, size_t t, size_t m, bool was_diffuse)
 {
     struct ssm_filtered *o = f->out;
     size_t p = f->s->p;
     if (f->keep & SSM_KEEP_FILTERED) {
         memcpy(o->att + t * m, f->a, m * sizeof(double));
-        /* While steady f->p is the predicted variance: the filtered one is that of the time before.
-         */
-        memcpy(o->ptt + t * m * m, f->steady ? o->ptt + (t - 1) * m * m : f->p,
-               m * m * sizeof(double));
+        memcpy(o->ptt + t * m * m, ssm_run_variance(f), m * m * sizeof(double));
         for (size_t j = 0; f->diffuse && j < m; j++) {
-            if (f->p_inf[j * m + j] > DIFFUSE_TOLERANCE * f->inf_scale[j])
+            if (ssm_run_is_diffuse(f, j))
                 o->ptt[t * m * m + j * m + j] = INFINITY;
         }
     }
@@ -382,7 +351,7 @@ keep_updated(struct filter *f, size_t t, size_t m, bool was_diffuse)
 }
 
 static ALWAYS_INLINE void
-keep_number(struct filter *f, size_t at, enum ssm_kind kind, double v)
+keep_number(struct ssm_run *f, size_t at, enum ssm_kind kind, double v)
 {
     if (f->keep & SSM_KEEP_INNOVATIONS) {
         f->out->v[at] = v;
@@ -391,7 +360,7 @@ keep_number(struct filter *f, size_t at, enum ssm_kind kind, double v)
 }
 
 static ALWAYS_INLINE void
-forget_changes(struct filter *f)
+forget_changes(struct ssm_run *f)
 {
     f->changes = f->near = 0;
     f->largest = 0;
@@ -401,14 +370,14 @@ forget_changes(struct filter *f)
 
 /* All numbers of time t while the variance changes. */
 static ALWAYS_INLINE void
-step(struct filter *f, size_t t, const double *y, size_t m)
+observe(struct ssm_run *f, size_t t, const double *y, size_t m)
 {
     const struct ssm *s = f->s;
     const double *h = ssm_at(s->h, t), *d = ssm_at(s->d, t);
-    bool was_diffuse = f->diffuse;
-    load(f, t);
+    load_observation(f, t);
     keep_predicted(f, t, m);
     f->complete = true;
+    f->was_diffuse = f->diffuse;
     for (size_t i = 0; i < s->p; i++) {
         double v = 0;
         enum ssm_kind kind = SSM_MISSING;
@@ -417,7 +386,7 @@ step(struct filter *f, size_t t, const double *y, size_t m)
             kind = update(f, i, y[i] - (d ? d[i] : 0), m, &v);
         } else {
             f->complete = false;
-            const struct entry *z = f->z + f->z_from[i];
+            const struct ssm_entry *z = f->z + f->z_from[i];
             f->f[i] += project(z, f->z_from[i + 1] - f->z_from[i], f->p, m, f->mv + i * m);
             f->f_inf[i] = 0;
             if (f->diffuse)
@@ -426,18 +395,13 @@ step(struct filter *f, size_t t, const double *y, size_t m)
         }
         keep_number(f, t * s->p + i, kind, v);
     }
-    keep_updated(f, t, m, was_diffuse);
-    f->out->diffuse_steps += was_diffuse;
-    predict(f, t, m);
-    if (f->constant && f->complete && !was_diffuse)
-        notice_steady(f, m);
-    else
-        forget_changes(f);
+    keep_updated(f, t, m, f->was_diffuse);
+    f->out->diffuse_steps += f->was_diffuse;
 }
 
 /* All numbers of time t with the gains of the step before; false when one is missing. */
 static ALWAYS_INLINE bool
-step_steady(struct filter *f, size_t t, const double *y, size_t m)
+observe_steady(struct ssm_run *f, size_t t, const double *y, size_t m)
 {
     const struct ssm *s = f->s;
     const double *d = ssm_at(s->d, t);
@@ -445,6 +409,7 @@ step_steady(struct filter *f, size_t t, const double *y, size_t m)
         if (y[i] != y[i])
             return false;
     }
+    load_observation(f, t);
     keep_predicted(f, t, m);
     for (size_t i = 0; i < s->p; i++) {
         const double *mv = f->mv + i * m;
@@ -466,40 +431,62 @@ step_steady(struct filter *f, size_t t, const double *y, size_t m)
     }
     if (f->keep & (SSM_KEEP_FILTERED | SSM_KEEP_INNOVATIONS | SSM_KEEP_GAINS))
         keep_updated(f, t, m, false);
-    predict_mean(f, t, m);
     return true;
 }
 
-static ALWAYS_INLINE bool
-run_steps(struct filter *f, const double *y, const struct ssm_stop *stop, size_t m)
+/* From the filtered state of time t to the predicted one of the next. While steady the variances
+ * stay as they are. */
+static ALWAYS_INLINE void
+advance(struct ssm_run *f, size_t t, size_t m)
 {
-    for (size_t t = 0; t < f->s->n; t++) {
+    load_transition(f, t);
+    predict_mean(f, t, m);
+    if (f->steady)
+        return;
+    if (f->near > 0) /* may become steady: then this stays the filtered variance */
+        memcpy(f->ptt, f->p, m * m * sizeof(double));
+    predict_variances(f, m);
+    if (f->constant && f->complete && !f->was_diffuse)
+        notice_steady(f, m);
+    else
+        forget_changes(f);
+}
+
+static ALWAYS_INLINE bool
+run_steps(struct ssm_run *f, const double *y, size_t from, size_t n, const struct ssm_stop *stop,
+          size_t m)
+{
+    for (size_t t = from; t < n; t++) {
         if (t % STOP_PERIOD == 0 && ssm_stopped(stop))
             return false;
         const double *now = y + t * f->s->p;
-        if (f->steady && step_steady(f, t, now, m))
+        if (f->begun)
+            advance(f, t - 1, m);
+        f->begun = true;
+        if (f->steady && observe_steady(f, t, now, m))
             continue;
         f->steady = false;
-        step(f, t, now, m);
+        observe(f, t, now, m);
     }
     return true;
 }
 
-static bool
-run(struct filter *f, const double *y, const struct ssm_stop *stop)
+bool
+ssm_run_steps(struct ssm_run *f, const double *y, size_t from, size_t n,
+              const struct ssm_stop *stop)
 {
     /* The inner loops are compiled for the common small models. */
     switch (f->s->m) {
     case 1:
-        return run_steps(f, y, stop, 1);
+        return run_steps(f, y, from, n, stop, 1);
     case 2:
-        return run_steps(f, y, stop, 2);
+        return run_steps(f, y, from, n, stop, 2);
     case 3:
-        return run_steps(f, y, stop, 3);
+        return run_steps(f, y, from, n, stop, 3);
     case 4:
-        return run_steps(f, y, stop, 4);
+        return run_steps(f, y, from, n, stop, 4);
     default:
-        return run_steps(f, y, stop, f->s->m);
+        return run_steps(f, y, from, n, stop, f->s->m);
     }
 }
 
@@ -530,7 +517,7 @@ prepare_kept(const struct ssm *s, unsigned keep, struct arena *a, struct ssm_fil
 }
 
 static void
-prepare(struct filter *f)
+prepare(struct ssm_run *f)
 {
     const struct ssm *s = f->s;
     struct arena *a = f->arena;
@@ -538,6 +525,7 @@ prepare(struct filter *f)
     f->a = arena_memdup(a, s->a1, m * sizeof(double));
     f->p = arena_memdup(a, s->p1, m * m * sizeof(double));
     f->p_inf = numbers(a, m, m);
+    f->ptt = numbers(a, m, m);
     f->a_next = numbers(a, m, 1);
     f->work = numbers(a, wide, wide);
     f->turned = numbers(a, m, m);
@@ -563,23 +551,41 @@ prepare(struct filter *f)
     f->log_f.mantissas = f->log_f_inf.mantissas = 1;
 }
 
+struct ssm_run *
+ssm_run_new(const struct ssm *s, unsigned keep, struct arena *arena)
+{
+    struct ssm_run *f = arena_new(arena, struct ssm_run);
+    f->s = s;
+    f->out = arena_new(arena, struct ssm_filtered);
+    f->keep = keep;
+    f->arena = arena;
+    prepare_kept(s, keep, arena, f->out);
+    prepare(f);
+    return f;
+}
+
+void
+ssm_run_sums(const struct ssm_run *f, struct ssm_filtered *ret)
+{
+    *ret = *f->out;
+    ret->rank_left = f->diffuse ? f->rank : 0;
+    ret->log_f = ssm_log_value(&f->log_f);
+    ret->log_f_inf = ssm_log_value(&f->log_f_inf) - (ret->rank_left ? 0 : f->log_inf_units);
+    ret->squares = ssm_sum_value(&f->squares);
+    ret->steady = f->steady;
+}
+
 bool
 ssm_filter(const struct ssm *s, const double *y, unsigned keep, struct arena *arena,
            const struct ssm_stop *stop, struct ssm_filtered *ret)
 {
-    struct ssm_filtered out = {0};
-    struct filter f = {.s = s, .out = &out, .keep = keep, .arena = arena};
-    prepare_kept(s, keep, arena, &out);
-    prepare(&f);
-    if (!run(&f, y, stop))
+    struct ssm_run *f = ssm_run_new(s, keep, arena);
+    if (!ssm_run_steps(f, y, 0, s->n, stop))
         return false;
-    out.rank_left = f.diffuse ? f.rank : 0;
-    out.a_end = f.a;
-    out.p_end = f.p;
-    out.log_f = ssm_log_value(&f.log_f);
-    out.log_f_inf = ssm_log_value(&f.log_f_inf) - (out.rank_left ? 0 : f.log_inf_units);
-    out.squares = ssm_sum_value(&f.squares);
-    out.steady = f.steady;
-    *ret = out;
+    ssm_run_sums(f, ret);
+    if (s->n > 0)
+        advance(f, s->n - 1, s->m);
+    ret->a_end = f->a;
+    ret->p_end = f->p;
     return true;
 }

@@ -1,0 +1,92 @@
+/*
+ * A filter on its way: what ssm_filter runs from the first value to the last, and what a durable
+ * filter keeps between two values. Both take the same steps, so a run that was saved and loaded
+ * any number of times gives the bytes of one that was not.
+ *
+ * Memory: the caller's arena. Thread: any, one at a time for each struct. Suspends: never.
+ */
+#ifndef LUNA_KALMAN_SSM_RUN_H
+#define LUNA_KALMAN_SSM_RUN_H
+
+#include "kalman/ssm.h"
+#include "kalman/ssm_sums.h"
+
+struct ssm_entry {
+    uint32_t row, col;
+    double x;
+};
+
+/* Between two values: filtered, not yet predicted (the way to the next value may depend on when it
+ * comes). The first part is the state; the rest is made anew from the model. */
+struct ssm_run {
+    const struct ssm *s;
+    struct ssm_filtered *out; /* `regular`, `diffuse`, `diffuse_steps`, `impossible` are state */
+    unsigned keep;
+    struct arena *arena;
+
+    bool begun, diffuse, steady, complete, was_diffuse;
+    double *a, *p;     /* m, m x m; p is the predicted variance while steady */
+    double *p_inf;     /* m x m, while diffuse */
+    double *inf_scale; /* m, while diffuse: the largest the diagonal of p_inf has been */
+    double *ptt;       /* m x m, while steady: the filtered variance */
+    double *mv, *f;    /* p x m, p: of this time; state while steady */
+    double *inverse;   /* p: 1 / F while steady */
+    double *before;    /* m x m: predicted variance of the step before; p while steady */
+    size_t rank;       /* of p_inf */
+    double largest, window, decay; /* changes: see notice_steady */
+    size_t changes, near;
+    struct ssm_log_sum log_f, log_f_inf;
+    struct ssm_sum squares;
+
+    double *a_next, *work, *turned, *mv_inf, *f_inf, *rqr;
+    struct ssm_entry *t; /* the entries of T that are not zero, by rows */
+    size_t t_count;
+    struct ssm_entry *z; /* those of Z, by rows; row i from z_from[i] */
+    size_t *z_from;
+    double log_inf_units; /* sum of log P1inf */
+    size_t inf_room;      /* diffuse steps that the kept arrays hold */
+    bool constant, have_z, have_t;
+};
+
+/* A run that has seen nothing. `s` and what it points at must outlive it, or be replaced: see
+ * ssm_run_attach. */
+struct ssm_run *ssm_run_new(const struct ssm *s, unsigned keep, struct arena *arena);
+
+/* Goes on with other matrices of the same shape and the same way of varying: those of the times to
+ * come. Time 0 is that of the value seen last, if any. */
+void ssm_run_attach(struct ssm_run *f, const struct ssm *s);
+
+/* Takes y[from..n), rows of p numbers. `from` is 0 for a run that has seen nothing and at least 1
+ * for others. False: stopped. */
+bool ssm_run_steps(struct ssm_run *f, const double *y, size_t from, size_t n,
+                   const struct ssm_stop *stop) WARN_UNUSED;
+
+/* E(alpha | all so far), m numbers, is f->a; this is its variance (m x m) without the diffuse
+ * part. */
+static inline const double *
+ssm_run_variance(const struct ssm_run *f)
+{
+    return f->steady ? f->ptt : f->p;
+}
+
+/* Finf, or what is left of Pinf, below this part of its scale is rounding. */
+#define SSM_DIFFUSE_TOLERANCE 1e-10
+
+/* Whether state j is still diffuse: its variance is infinite. */
+static inline bool
+ssm_run_is_diffuse(const struct ssm_run *f, size_t j)
+{
+    return f->diffuse && f->p_inf[j * f->s->m + j] > SSM_DIFFUSE_TOLERANCE * f->inf_scale[j];
+}
+
+/* The parts of the likelihood so far. */
+void ssm_run_sums(const struct ssm_run *f, struct ssm_filtered *ret);
+
+/* The state as bytes of this machine's order: at most ssm_run_state_size. */
+size_t ssm_run_state_size(size_t p, size_t m);
+size_t ssm_run_save(const struct ssm_run *f, void *to);
+
+/* Into a run that has seen nothing. False: these are not the bytes of a run of this shape. */
+bool ssm_run_load(struct ssm_run *f, const void *bytes, size_t size) WARN_UNUSED;
+
+#endif
