@@ -46,7 +46,7 @@ struct app {
     char missing[256]; /* what is waited for; "" when ready */
 };
 
-static const struct db_sql *const all_sql[] = {&quota_sql};
+static const struct db_sql *const all_sql[] = {&quota_sql, &kalman_sql};
 static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service};
 
 /* Refused calls are logged too, so the log stands outermost. */
@@ -100,6 +100,7 @@ static void
 on_reactor_stop(struct stop_hook *h)
 {
     struct app_reactor *ar = container_of(h, struct app_reactor, stop);
+    kalman_detach(ar->reactor);
     quota_detach(ar->reactor);
     redis_free(ar->redis);
     db_detach(ar->reactor);
@@ -124,6 +125,7 @@ make_reactor(struct app *app, size_t i, char *err, size_t err_size)
         return false;
     db_attach(app->db, ar->reactor);
     quota_attach(ar->reactor);
+    kalman_attach(ar->reactor);
     ar->stop.fn = on_reactor_stop;
     reactor_at_stop(ar->reactor, &ar->stop);
     return true;

@@ -11,7 +11,15 @@
 
 struct rpc_service;
 
+struct reactor;
+struct db_sql;
+
 extern const struct rpc_service kalman_service;
+extern const struct db_sql kalman_sql; /* what durable filters ask of Postgres */
+
+/* Each reactor, behind its Postgres and Redis; and before they go. */
+void kalman_attach(struct reactor *r);
+void kalman_detach(struct reactor *r);
 
 #define KALMAN_MAX_VALUES 10000000
 

@@ -195,7 +195,9 @@ read_free(struct reader *r, const Luna__V1__FreeModel *p, struct model_free *f)
         bad(r, "free.states", "is not from 1 to 128");
         return;
     }
-    bool diagonal = p->n_h > 0 && f->p > 1 && (p->n_h == f->p || p->n_h == f->p * r->times);
+    /* As many as the whole once is the whole. */
+    bool diagonal =
+        p->n_h != f->p * f->p && f->p > 1 && (p->n_h == f->p || p->n_h == f->p * r->times);
     f->z = matrix(r, "free.z", p->z, p->n_z, f->p * f->m, true, &f->z_varies);
     f->h = matrix(r, "free.h", p->h, p->n_h, diagonal ? f->p : f->p * f->p, false, &f->h_varies);
     f->d = matrix(r, "free.d", p->d, p->n_d, f->p, false, &f->d_varies);

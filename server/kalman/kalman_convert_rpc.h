@@ -2,6 +2,7 @@
 #ifndef LUNA_KALMAN_KALMAN_CONVERT_RPC_H
 #define LUNA_KALMAN_KALMAN_CONVERT_RPC_H
 
+#include "base/str.h"
 #include "kalman/kalman_model.h"
 
 /* Of luna/v1/kalman.pb-c.h, which only *_rpc.c files include. */
@@ -10,11 +11,23 @@ typedef struct Luna__V1__StateSeries Luna__V1__StateSeries;
 typedef struct Luna__V1__FittedParameter Luna__V1__FittedParameter;
 typedef struct Luna__V1__FitResponse Luna__V1__FitResponse;
 typedef struct Luna__V1__DiagnoseResponse Luna__V1__DiagnoseResponse;
+typedef struct Luna__V1__FilterEstimate Luna__V1__FilterEstimate;
 
 /* Reads a model for `count` numbers and a horizon, shapes checked by name under `path`.
  * Lists are borrowed from the message. */
 enum status kalman_read_model(struct ctx *ctx, const char *path, const Luna__V1__Model *model,
                               size_t count, size_t horizon, struct model_spec *ret) WARN_UNUSED;
+
+/* The same for one whose values are yet to come: its matrices are the same at all times. */
+enum status kalman_read_still_model(struct ctx *ctx, const Luna__V1__Model *model,
+                                    struct model_spec *ret) WARN_UNUSED;
+
+/* As bytes and back; NULL: these are not the bytes of a model. */
+struct str kalman_pack_model(struct arena *a, const Luna__V1__Model *model);
+Luna__V1__Model *kalman_unpack_model(struct arena *a, struct str bytes);
+
+struct durable_estimate;
+Luna__V1__FilterEstimate *kalman_write_estimate(struct arena *a, const struct durable_estimate *e);
 
 struct kalman_convention {
     bool concentrated;

@@ -459,7 +459,7 @@ run_steps(struct ssm_run *f, const double *y, size_t from, size_t n, const struc
     for (size_t t = from; t < n; t++) {
         if (t % STOP_PERIOD == 0 && ssm_stopped(stop))
             return false;
-        const double *now = y + t * f->s->p;
+        const double *now = y + (t - from) * f->s->p;
         if (f->begun)
             advance(f, t - 1, m);
         f->begun = true;

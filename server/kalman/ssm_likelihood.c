@@ -9,7 +9,7 @@ ssm_log_likelihood(const struct ssm_filtered *f, enum ssm_convention c)
 {
     double terms = (double)(f->regular + (c == SSM_FULL ? f->diffuse : 0));
     double ll = -0.5 * (terms * LOG_2PI + f->log_f + f->log_f_inf + f->squares);
-    return isfinite(ll) && !f->impossible ? ll : -INFINITY;
+    return isfinite(ll) && !f->impossible ? ll + 0.0 : -INFINITY; /* never -0 */
 }
 
 double

@@ -29,7 +29,7 @@ struct ssm_run {
     double *p_inf;     /* m x m, while diffuse */
     double *inf_scale; /* m, while diffuse: the largest the diagonal of p_inf has been */
     double *ptt;       /* m x m, while steady: the filtered variance */
-    double *mv, *f;    /* p x m, p: of this time; state while steady */
+    double *mv, *f;    /* p x m, p: of this time; state while near or steady */
     double *inverse;   /* p: 1 / F while steady */
     double *before;    /* m x m: predicted variance of the step before; p while steady */
     size_t rank;       /* of p_inf */
@@ -56,8 +56,8 @@ struct ssm_run *ssm_run_new(const struct ssm *s, unsigned keep, struct arena *ar
  * come. Time 0 is that of the value seen last, if any. */
 void ssm_run_attach(struct ssm_run *f, const struct ssm *s);
 
-/* Takes y[from..n), rows of p numbers. `from` is 0 for a run that has seen nothing and at least 1
- * for others. False: stopped. */
+/* Takes times from..n-1, whose rows of p numbers begin at y. `from` is 0 for a run that has seen
+ * nothing and at least 1 for others. False: stopped. */
 bool ssm_run_steps(struct ssm_run *f, const double *y, size_t from, size_t n,
                    const struct ssm_stop *stop) WARN_UNUSED;
 

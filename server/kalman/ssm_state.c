@@ -9,7 +9,8 @@
 #define IS_COMPLETE   8U
 #define WAS_DIFFUSE   16U
 #define IS_IMPOSSIBLE 32U
-#define ALL_FLAGS     63U
+#define HAS_GAINS     64U
+#define ALL_FLAGS     127U
 
 struct scalars {
     uint32_t p, m, flags, pending, pending_inf, reserved;
@@ -49,28 +50,26 @@ walk(const struct ssm_run *f, struct cursor *c, void (*fn)(struct cursor *, doub
         fn(c, f->p_inf, m * m);
         fn(c, f->inf_scale, m);
     }
-    if (f->steady) {
-        fn(c, f->ptt, m * m);
+    fn(c, f->steady ? f->ptt : f->before, m * m);
+    if (f->steady || f->near > 0) {
         fn(c, f->mv, p * m);
         fn(c, f->f, p);
-    } else {
-        fn(c, f->before, m * m);
     }
 }
 
 static size_t
 arrays_size(size_t p, size_t m, unsigned flags)
 {
-    size_t n = m + m * m;
+    size_t n = m + 2 * m * m;
     n += flags & IS_DIFFUSE ? m * m + m : 0;
-    n += flags & IS_STEADY ? m * m + p * m + p : m * m;
+    n += flags & HAS_GAINS ? p * m + p : 0;
     return n * sizeof(double);
 }
 
 size_t
 ssm_run_state_size(size_t p, size_t m)
 {
-    return sizeof(struct scalars) + arrays_size(p, m, IS_DIFFUSE) + (p * m + p) * sizeof(double);
+    return sizeof(struct scalars) + arrays_size(p, m, IS_DIFFUSE | HAS_GAINS);
 }
 
 static void
@@ -100,8 +99,9 @@ ssm_run_save(const struct ssm_run *f, void *to)
         .p = (uint32_t)f->s->p,
         .m = (uint32_t)f->s->m,
         .flags = (f->begun ? IS_BEGUN : 0) | (f->diffuse ? IS_DIFFUSE : 0) |
-                 (f->steady ? IS_STEADY : 0) | (f->complete ? IS_COMPLETE : 0) |
-                 (f->was_diffuse ? WAS_DIFFUSE : 0) | (f->out->impossible ? IS_IMPOSSIBLE : 0),
+                 (f->steady ? IS_STEADY : 0) | (f->steady || f->near > 0 ? HAS_GAINS : 0) |
+                 (f->complete ? IS_COMPLETE : 0) | (f->was_diffuse ? WAS_DIFFUSE : 0) |
+                 (f->out->impossible ? IS_IMPOSSIBLE : 0),
         .rank = f->rank,
         .changes = f->changes,
         .near = f->near,
@@ -129,8 +129,9 @@ ssm_run_load(struct ssm_run *f, const void *bytes, size_t size)
     if (size < sizeof(k))
         return false;
     memcpy(&k, bytes, sizeof(k));
-    if (k.p != p || k.m != m || (k.flags & ~ALL_FLAGS) || k.rank > m ||
-        size != sizeof(k) + arrays_size(p, m, k.flags))
+    bool gains = (k.flags & IS_STEADY) || k.near > 0;
+    if (k.p != p || k.m != m || gains != ((k.flags & HAS_GAINS) != 0) || (k.flags & ~ALL_FLAGS) ||
+        k.rank > m || size != sizeof(k) + arrays_size(p, m, k.flags))
         return false;
     f->begun = k.flags & IS_BEGUN;
     f->diffuse = k.flags & IS_DIFFUSE;

@@ -97,7 +97,16 @@ struct stop_hook {
 void reactor_at_stop(struct reactor *r, struct stop_hook *h);
 
 /* A place for each layer to keep its per-reactor object. */
-enum reactor_slot { SLOT_DB, SLOT_CACHE, SLOT_RPC, SLOT_HTTP, SLOT_EDGE, SLOT_QUOTA, SLOT_COUNT };
+enum reactor_slot {
+    SLOT_DB,
+    SLOT_CACHE,
+    SLOT_RPC,
+    SLOT_HTTP,
+    SLOT_EDGE,
+    SLOT_QUOTA,
+    SLOT_KALMAN,
+    SLOT_COUNT
+};
 void *reactor_slot(const struct reactor *r, enum reactor_slot s);
 void reactor_set_slot(struct reactor *r, enum reactor_slot s, void *p);
 

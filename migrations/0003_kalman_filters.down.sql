@@ -1,0 +1,3 @@
+DROP TABLE kalman_checkpoint;
+DROP TABLE kalman_observation;
+DROP TABLE kalman_filter;
