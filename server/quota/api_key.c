@@ -11,14 +11,20 @@
 #define BODY_LEN   (PREFIX_LEN + HEX_LEN) /* what the checksum covers */
 #define CHECK_LEN  6
 
+/* CRC-32 (ISO 3309), a nibble at a time: on the way of every call. */
 static uint32_t
 crc32_of(const char *p, size_t n)
 {
+    static const uint32_t of_nibble[16] = {
+        0x00000000U, 0x1db71064U, 0x3b6e20c8U, 0x26d930acU, 0x76dc4190U, 0x6b6b51f4U,
+        0x4db26158U, 0x5005713cU, 0xedb88320U, 0xf00f9344U, 0xd6d6a3e8U, 0xcb61b38cU,
+        0x9b64c2b0U, 0x86d3d2d4U, 0xa00ae278U, 0xbdbdf21cU,
+    };
     uint32_t crc = 0xffffffffU;
     for (size_t i = 0; i < n; i++) {
         crc ^= (unsigned char)p[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ (0xedb88320U & (0U - (crc & 1U)));
+        crc = (crc >> 4) ^ of_nibble[crc & 15];
+        crc = (crc >> 4) ^ of_nibble[crc & 15];
     }
     return ~crc;
 }
