@@ -14,6 +14,9 @@ enum {
     RULES_HAS_MAX = 7,
     RULES_FINITE = 8,
     RULES_CHARSET = 9,
+    RULES_OR_ZERO = 10,
+    RULES_ITEM_MIN_LEN = 12,
+    RULES_ITEM_MAX_LEN = 13,
 };
 
 static double
@@ -45,8 +48,16 @@ limits_of(const struct schema_field *f)
         l.max = to_double(w.bits);
     if (schema_option(rules.bytes, RULES_CHARSET, &w) && w.type == WIRE_BYTES)
         l.charset = w.bytes;
+    if (schema_option(rules.bytes, RULES_ITEM_MIN_LEN, &w))
+        l.item_min_len = w.bits;
+    if (schema_option(rules.bytes, RULES_ITEM_MAX_LEN, &w))
+        l.item_max_len = w.bits;
     if (l.required && l.min_len == 0)
         l.min_len = 1;
+    if (schema_option(rules.bytes, RULES_OR_ZERO, &w) && w.bits) {
+        l.min_len = 0;
+        l.min = l.min > 0 ? 0 : l.min;
+    }
     return l;
 }
 
@@ -94,6 +105,8 @@ limits_write_value(struct doc *d, const struct schema_field *f, const struct fie
     case TYPE_STRING:
         if (!list)
             write_range(d, "minLength", "maxLength", l->min_len, l->max_len);
+        else
+            write_range(d, "minLength", "maxLength", l->item_min_len, l->item_max_len);
         write_charset(d, l->charset);
         break;
     case TYPE_BYTES: /* counted in characters of base64, without and with padding */

@@ -92,7 +92,7 @@ const char *schema_field_comment(const struct doc *d, const struct schema_messag
 /* ---- openapi_limits.c ---- */
 struct field_limits {
     bool required, has_min, has_max, finite;
-    uint64_t min_len, max_len;
+    uint64_t min_len, max_len, item_min_len, item_max_len;
     double min, max;
     struct str charset;
 };

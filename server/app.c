@@ -12,6 +12,7 @@
 #include "db/db.h"
 #include "edge/access_log.h"
 #include "edge/auth.h"
+#include "edge/check.h"
 #include "edge/metrics.h"
 #include "http/admin.h"
 #include "luna/descriptors.h"
@@ -49,8 +50,9 @@ struct app {
 static const struct db_sql *const all_sql[] = {&quota_sql, &kalman_sql};
 static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service};
 
-/* Refused calls are logged too, so the log stands outermost. */
-static const struct interceptor *const chain[] = {&access_log_interceptor, &auth_interceptor};
+/* Refused calls are logged too, so the log stands outermost; what is charged has been checked. */
+static const struct interceptor *const chain[] = {&access_log_interceptor, &auth_interceptor,
+                                                  &check_interceptor};
 
 /* ---- settings ------------------------------------------------------------------------------- */
 

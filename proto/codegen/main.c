@@ -77,6 +77,7 @@ generate(const Request *req, Response *resp)
     size_t len;
     FILE *err = checked(open_memstream(&resp->error, &len));
     bool ok = true;
+    rules_init(req->proto_file, req->n_proto_file);
     for (size_t i = 0; i < req->n_file_to_generate; i++) {
         const File *file = find_file(req, req->file_to_generate[i]);
         if (!file || !file_check(file, err)) {

@@ -24,34 +24,42 @@ payload_offset(const ProtobufCMessageUnknownField *field)
     return i < field->len ? i + 1 : i;
 }
 
-/* protobuf-c does not know extensions: they are unknown fields of the options. An option written in
- * several statements comes in several pieces, whose concatenation is their merge. */
-static Luna__V1__MethodPolicy *
-method_option(const Method *method)
+/* protobuf-c does not know extensions: they are unknown fields of the options. */
+uint8_t *
+option_bytes(const ProtobufCMessage *options, unsigned number, size_t *ret_len)
 {
-    if (!method->options)
-        return NULL;
-    const ProtobufCMessage *base = &method->options->base;
     size_t total = 0;
     bool found = false;
-    for (unsigned i = 0; i < base->n_unknown_fields; i++)
-        total += base->unknown_fields[i].len;
+    for (unsigned i = 0; i < options->n_unknown_fields; i++)
+        total += options->unknown_fields[i].len;
     uint8_t *bytes = calloc(1, total + 1);
     if (!bytes)
         abort();
     total = 0;
-    for (unsigned i = 0; i < base->n_unknown_fields; i++) {
-        const ProtobufCMessageUnknownField *field = &base->unknown_fields[i];
-        if (field->tag != METHOD_OPTION_NUMBER ||
-            field->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+    for (unsigned i = 0; i < options->n_unknown_fields; i++) {
+        const ProtobufCMessageUnknownField *field = &options->unknown_fields[i];
+        if (field->tag != number || field->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
             continue;
         size_t skip = payload_offset(field);
         memcpy(bytes + total, field->data + skip, field->len - skip);
         total += field->len - skip;
         found = true;
     }
+    *ret_len = total;
+    if (found)
+        return bytes;
+    free(bytes);
+    return NULL;
+}
+
+static Luna__V1__MethodPolicy *
+method_option(const Method *method)
+{
+    size_t len;
+    uint8_t *bytes =
+        method->options ? option_bytes(&method->options->base, METHOD_OPTION_NUMBER, &len) : NULL;
     Luna__V1__MethodPolicy *option =
-        found ? luna__v1__method_policy__unpack(NULL, total, bytes) : NULL;
+        bytes ? luna__v1__method_policy__unpack(NULL, len, bytes) : NULL;
     free(bytes);
     return option;
 }
@@ -174,7 +182,7 @@ names_are_usable(const File *file, const Service *service, const Method *method,
 bool
 file_check(const File *file, FILE *err)
 {
-    bool ok = true;
+    bool ok = rules_check_file(file, err);
     for (size_t s = 0; s < file->n_service; s++) {
         const Service *service = file->service[s];
         for (size_t m = 0; m < service->n_method; m++) {

@@ -86,6 +86,10 @@ bool file_is_luna(const File *file);
 bool policy_read(const File *file, const Service *service, const Method *method,
                  struct policy *ret_policy, FILE *err);
 
+/* The payload of the option `number` of `options`, malloc'ed; NULL: it is not there. An option
+ * written in several statements comes in several pieces, whose concatenation is their merge. */
+uint8_t *option_bytes(const ProtobufCMessage *options, unsigned number, size_t *ret_len);
+
 /* Every method has a policy and all generated names of the file differ. */
 bool file_check(const File *file, FILE *err);
 
@@ -94,6 +98,20 @@ bool file_check(const File *file, FILE *err);
 
 /* Method `m` of service `s` as its .proto file explains it: a C comment, or nothing. */
 void write_comment(FILE *out, const File *file, size_t s, size_t m);
+
+/* ---- rules_writer.c: (luna.v1.rules) --------------------------------------------------------- */
+
+/* All files of the request: messages are looked up there by their full name. Once, first. */
+void rules_init(File *const *files, size_t n);
+
+/* Every rule of the file fits its field. */
+bool rules_check_file(const File *file, FILE *err);
+
+/* The tables of the messages that the methods of `file` take. */
+void write_rules(FILE *out, const File *file);
+
+/* What `type` is called in such a table: "&luna__v1__x__rules", or "NULL" without any rule. */
+struct name rules_name(const char *type);
 
 void write_rpc_header(FILE *out, const File *file);
 void write_client_header(FILE *out, const File *file);

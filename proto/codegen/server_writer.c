@@ -156,8 +156,10 @@ write_table_row(FILE *out, const File *file, const Service *service, size_t m)
             "        .path = \"/%s/%s\",\n"
             "        .kind = %s,\n"
             "        .request = &%s,\n"
-            "        .response = &%s,\n",
-            r.method->name, full.s, r.method->name, kind_text(&r), request.s, response.s);
+            "        .response = &%s,\n"
+            "        .rules = %s,\n",
+            r.method->name, full.s, r.method->name, kind_text(&r), request.s, response.s,
+            rules_name(r.method->input_type).s);
     write_policy(out, file, service, r.method);
     fprintf(out,
             "        .counters = &%s_counters[%zu],\n"
@@ -206,6 +208,7 @@ write_rpc_header(FILE *out, const File *file)
         "#include \"%s.pb-c.h\"\n"
         "#include \"rpc/rpc.h\"\n",
         file->name, guard.s, guard.s, stem.s);
+    write_rules(out, file);
     for (size_t s = 0; s < file->n_service; s++)
         write_service(out, file, s);
     fputs("\n#endif\n", out);

@@ -82,11 +82,12 @@ filter_level(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
     };
     struct kalman_filter_result out;
     struct kalman_convention c;
-    enum status st = kalman_read_convention(ctx, req->likelihood_convention, &c);
-    if (st == OK && c.concentrated)
-        st = fail_field(ctx, "likelihood_convention", "needs a model");
-    in.omit_diffuse_constant = st == OK && c.convention == SSM_OMIT_DIFFUSE_CONSTANT;
-    if (st != OK || (st = kalman_filter(ctx, &in, &out)) != OK)
+    kalman_read_convention(req->likelihood_convention, &c);
+    if (c.concentrated)
+        return fail_field(ctx, "likelihood_convention", "needs a model");
+    in.omit_diffuse_constant = c.convention == SSM_OMIT_DIFFUSE_CONSTANT;
+    enum status st = kalman_filter(ctx, &in, &out);
+    if (st != OK)
         return st;
     write_filtered(req, &out, resp);
     if (req->include_log_likelihood)
@@ -120,8 +121,9 @@ filter_model(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
         req->initial_state)
         return fail_field(&call->ctx, "model", "says what the variances and the start are: alone");
     enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK || (st = kalman_read_convention(&call->ctx, req->likelihood_convention, &c)) != OK)
+    if (st != OK)
         return st;
+    kalman_read_convention(req->likelihood_convention, &c);
     struct kalman_ask ask = {.question = KALMAN_FILTER,
                              .path = "model",
                              .spec = &spec,
@@ -205,8 +207,9 @@ kalman_rpc_smooth(struct call *call, const Luna__V1__SmoothRequest *req,
     struct kalman_convention c;
     struct arena *arena = call->ctx.arena;
     enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK || (st = kalman_read_convention(&call->ctx, req->likelihood_convention, &c)) != OK)
+    if (st != OK)
         return st;
+    kalman_read_convention(req->likelihood_convention, &c);
     struct kalman_ask ask = {.question = KALMAN_SMOOTH,
                              .path = "model",
                              .spec = &spec,
@@ -269,10 +272,6 @@ static enum status
 check_forecast(struct ctx *ctx, const Luna__V1__ForecastRequest *req)
 {
     enum status st = OK;
-    if (req->horizon < 1 || req->horizon > 100000)
-        st = fail_field(ctx, "horizon", "is not from 1 to 100000");
-    if (req->n_levels > 16)
-        st = fail_field(ctx, "levels", "are more than 16");
     for (size_t i = 0; i < req->n_levels; i++) {
         if (!(req->levels[i] > 0 && req->levels[i] < 1))
             st = fail_field(ctx, arena_printf(ctx->arena, "levels[%zu]", i),
@@ -342,11 +341,6 @@ kalman_rpc_simulate(struct call *call, const Luna__V1__SimulateRequest *req,
     struct kalman_answer a;
     struct arena *arena = call->ctx.arena;
     bool prior = req->kind == LUNA__V1__SIMULATION_KIND__SIMULATION_KIND_PRIOR;
-    if (req->draws < 1 || req->draws > 1000)
-        return fail_field(&call->ctx, "draws", "is not from 1 to 1000");
-    if (!prior && req->kind != LUNA__V1__SIMULATION_KIND__SIMULATION_KIND_SMOOTHED &&
-        req->kind != LUNA__V1__SIMULATION_KIND__SIMULATION_KIND_UNSPECIFIED)
-        return fail_field(&call->ctx, "kind", "is not known");
     enum status st = READ_QUESTION(call, req, 0, &spec);
     if (st != OK)
         return st;
@@ -378,13 +372,9 @@ kalman_rpc_fit(struct call *call, const Luna__V1__FitRequest *req, Luna__V1__Fit
     struct kalman_answer a;
     struct kalman_convention c;
     enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK || (st = kalman_read_convention(&call->ctx, req->likelihood_convention, &c)) != OK)
+    if (st != OK)
         return st;
-    if (req->max_iterations < 0 || req->max_iterations > 10000)
-        return fail_field(&call->ctx, "max_iterations", "is not from 0 to 10000");
-    if (req->method < LUNA__V1__FIT_METHOD__FIT_METHOD_UNSPECIFIED ||
-        req->method > LUNA__V1__FIT_METHOD__FIT_METHOD_EM)
-        return fail_field(&call->ctx, "method", "is not known");
+    kalman_read_convention(req->likelihood_convention, &c);
     bool em = req->method == LUNA__V1__FIT_METHOD__FIT_METHOD_EM;
     struct kalman_ask ask = {.question = KALMAN_FIT,
                              .path = "model",
@@ -445,11 +435,6 @@ kalman_rpc_select(struct call *call, const Luna__V1__SelectRequest *req,
     enum status st = kalman_check_account(&call->ctx, req->account_id);
     if (st != OK)
         return st;
-    if (req->n_models < 1 || req->n_models > 32)
-        return fail_field(&call->ctx, "models", "are not from 1 to 32");
-    if (req->criterion < LUNA__V1__CRITERION__CRITERION_UNSPECIFIED ||
-        req->criterion > LUNA__V1__CRITERION__CRITERION_BIC)
-        return fail_field(&call->ctx, "criterion", "is not known");
     resp->rows = arena_new_n(arena, Luna__V1__SelectRow *, req->n_models);
     double best = INFINITY;
     for (size_t i = 0; i < req->n_models; i++) {
@@ -477,10 +462,8 @@ kalman_rpc_diagnose(struct call *call, const Luna__V1__DiagnoseRequest *req,
     struct kalman_answer a;
     struct arena *arena = call->ctx.arena;
     size_t n = req->n_results, usual = n / 5 < 10 ? n / 5 : 10;
-    if (req->lags < 0 || (size_t)req->lags > n)
-        return fail_field(&call->ctx, "lags", "is not from 0 to the number of values");
-    if (!(req->threshold >= 0))
-        return fail_field(&call->ctx, "threshold", "is negative");
+    if ((size_t)req->lags > n)
+        return fail_field(&call->ctx, "lags", "are more than the values");
     enum status st = READ_QUESTION(call, req, 0, &spec);
     if (st == OK && model_series(&spec) != 1)
         st = fail_field(&call->ctx, "model", "has more than one series");
@@ -506,8 +489,6 @@ static enum status
 read_series(struct ctx *ctx, const Luna__V1__FilterBatchRequest *req, const double ***ret)
 {
     const double **series = arena_new_n(ctx->arena, const double *, req->n_series);
-    if (req->n_series < 1 || req->n_series > 100000)
-        return fail_field(ctx, "series", "are not from 1 to 100000");
     for (size_t i = 0; i < req->n_series; i++) {
         if (req->series[i]->n_results != req->series[0]->n_results)
             return fail_field(ctx, arena_printf(ctx->arena, "series[%zu].results", i),
@@ -530,8 +511,9 @@ kalman_rpc_filter_batch(struct call *call, const Luna__V1__FilterBatchRequest *r
     struct model *m;
     const double **series;
     enum status st = read_series(ctx, req, &series);
-    if (st != OK || (st = kalman_read_convention(ctx, req->likelihood_convention, &c)) != OK)
+    if (st != OK)
         return st;
+    kalman_read_convention(req->likelihood_convention, &c);
     size_t count = req->series[0]->n_results;
     st = read_question(call, req->account_id, count, 0, req->model, &spec);
     struct kalman_batch ask = {

@@ -258,16 +258,12 @@ kalman_read_model(struct ctx *ctx, const char *path, const Luna__V1__Model *p, s
     return r.st;
 }
 
-enum status
-kalman_read_convention(struct ctx *ctx, int64_t c, struct kalman_convention *ret)
+void
+kalman_read_convention(int64_t c, struct kalman_convention *ret)
 {
-    if (c < LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_UNSPECIFIED ||
-        c > LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_CONCENTRATED)
-        return fail_field(ctx, "likelihood_convention", "is not a known convention");
     ret->concentrated = c == LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_CONCENTRATED;
     bool omit = c == LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_OMIT_DIFFUSE_CONSTANT;
     ret->convention = omit ? SSM_OMIT_DIFFUSE_CONSTANT : SSM_FULL;
-    return OK;
 }
 
 /* ---- answers

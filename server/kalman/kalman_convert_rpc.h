@@ -34,8 +34,7 @@ struct kalman_convention {
     enum ssm_convention convention;
 };
 /* Of luna.v1.LikelihoodConvention. */
-enum status kalman_read_convention(struct ctx *ctx, int64_t c,
-                                   struct kalman_convention *ret) WARN_UNUSED;
+void kalman_read_convention(int64_t c, struct kalman_convention *ret);
 
 /* Lists of `times` times from `from` on: of element i of rows of `width` numbers. `variances` has
  * rows of width (a diagonal) or width x width (`square`); NULL: none. */

@@ -66,8 +66,6 @@ struct api_key {
     usec_t previous_expires_at;
 };
 
-#define QUOTA_MAX_SCOPES    32
-#define QUOTA_MAX_GRACE_S   (30 * 24 * 3600)
 #define QUOTA_MAX_PAGE_SIZE 1000
 
 /* Reads key_secret and anonymous_account. False: `err` holds one line. */

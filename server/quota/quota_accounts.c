@@ -5,30 +5,8 @@
 #include "quota/quota_store.h"
 
 enum status
-quota_check_name(struct ctx *ctx, const char *field, const char *name, size_t least)
-{
-    struct str s = str_of(name);
-    if (!str_utf8_valid(s))
-        return fail_field(ctx, field, "is not UTF-8");
-    size_t characters = 0;
-    for (size_t i = 0; i < s.n; i++)
-        characters += ((unsigned char)s.p[i] & 0xc0) != 0x80;
-    if (characters < least || characters > QUOTA_MAX_NAME)
-        return fail_field(ctx, field, "must have %zu to %d characters", least, QUOTA_MAX_NAME);
-    return OK;
-}
-
-static enum status
-check_limit(struct ctx *ctx, int64_t limit)
-{
-    return limit < 0 ? fail_field(ctx, "quota_limit", "must not be negative") : OK;
-}
-
-enum status
 quota_check_own(struct ctx *ctx, int64_t *account_id)
 {
-    if (*account_id < 0)
-        return fail_field(ctx, "account_id", "must not be negative");
     if (*account_id == 0)
         *account_id = ctx->who.account_id;
     if (*account_id != ctx->who.account_id && ctx->who.role != ROLE_ADMIN)
@@ -46,10 +24,6 @@ quota_account(struct ctx *ctx, int64_t account_id, struct account *ret)
 enum status
 quota_create(struct ctx *ctx, const char *name, int64_t quota_limit, struct account *ret)
 {
-    enum status st = quota_check_name(ctx, "account_name", name, 1);
-    enum status limit = check_limit(ctx, quota_limit); /* both violations in one answer */
-    if (st != OK || limit != OK)
-        return st != OK ? st : limit;
     return quota_store_insert_account(ctx, name, quota_limit, ret);
 }
 
@@ -63,17 +37,8 @@ quota_list(struct ctx *ctx, const struct list_request *list, struct account **re
 enum status
 quota_update(struct ctx *ctx, const struct account_change *change, struct account *ret)
 {
-    enum status st = OK;
-    if (change->account_id <= 0)
-        st = fail_field(ctx, "account_id", "must be positive");
-    if (change->account_name)
-        st = quota_check_name(ctx, "account_name", change->account_name, 1);
-    if (change->has_quota_limit)
-        st = check_limit(ctx, change->quota_limit);
-    if (ctx->error.reason != REASON_NONE)
-        return ctx->error.status;
     bool found = false;
-    st = quota_store_update_account(ctx, change, ret, &found);
+    enum status st = quota_store_update_account(ctx, change, ret, &found);
     if (st != OK || found)
         return st;
     /* There is none, or it is another one than the caller has read. */
@@ -110,8 +75,6 @@ delete_in_tx(struct ctx *ctx, void *arg)
 enum status
 quota_delete(struct ctx *ctx, int64_t account_id, bool force)
 {
-    if (account_id <= 0)
-        return fail_field(ctx, "account_id", "must be positive");
     if (account_id == ctx->who.account_id)
         return fail(ctx, IN_USE, "it is the account that this call acts as");
     struct deletion d = {account_id, force};

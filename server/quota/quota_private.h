@@ -34,11 +34,8 @@ struct quota_reactor *quota_of(const struct reactor *r);
 /* A hasher with the process's secret. */
 struct api_key_hasher *quota_hasher_new(void);
 
-/* quota_accounts.c: a name of `least` to QUOTA_MAX_NAME characters. */
-enum status quota_check_name(struct ctx *ctx, const char *field, const char *name, size_t least);
-
-/* The account a call is about: 0 becomes the caller's own. Fails: BAD_FIELD, ACCOUNT_NOT_FOUND
- * (another one's, for who is no admin). */
+/* quota_accounts.c: the account a call is about: 0 becomes the caller's own. Fails:
+ * ACCOUNT_NOT_FOUND (another one's, for who is no admin). */
 enum status quota_check_own(struct ctx *ctx, int64_t *account_id);
 
 /* quota_keys.c: a new secret of a key; texts in ctx's arena. */

@@ -1,6 +1,7 @@
 /* From the arrival of a call over its handler to its last batch; see internal.h for the states. */
 #include "base/failpoint.h"
 #include "rpc/internal.h"
+#include "rpc/rules.h"
 #include "run/fiber.h"
 #include "run/reactor.h"
 
@@ -226,6 +227,19 @@ run_handler(struct rpc_call *c)
     return fail_plain(&call->ctx, INTERNAL_ERROR);
 }
 
+enum status
+call_check_request(struct call *call)
+{
+    struct rpc_call *c = container_of(call, struct rpc_call, pub);
+    const struct rpc_rules *rules = call->method->rules;
+    if (c->checked)
+        return OK;
+    c->checked = true;
+    if (c->how != DECODE_OK)
+        return message_fail(&call->ctx, c->how);
+    return rules && call->request ? rules_check(&call->ctx, rules, call->request) : OK;
+}
+
 /* Interceptors see a request that could not be read as well: it is refused after they agreed. */
 static void
 serve(struct rpc_call *c)
@@ -235,7 +249,8 @@ serve(struct rpc_call *c)
     struct str traceparent;
     if (call_metadata(call, "traceparent", &traceparent))
         (void)trace_parse(traceparent, &call->ctx.trace);
-    enum decode how = method_takes_payload(call->method) ? read_request(c) : DECODE_OK;
+    c->how = method_takes_payload(call->method) ? read_request(c) : DECODE_OK;
+    c->checked = false;
     enum status st = ctx_check(&call->ctx);
     size_t begun = 0;
     while (st == OK && begun < srv->interceptor_count) {
@@ -245,7 +260,9 @@ serve(struct rpc_call *c)
         begun++;
     }
     if (st == OK)
-        st = how == DECODE_OK ? run_handler(c) : message_fail(&call->ctx, how);
+        st = call_check_request(call);
+    if (st == OK)
+        st = run_handler(c);
     settle_status(&call->ctx, st);
     while (begun-- > 0) {
         if (srv->interceptors[begun]->end)

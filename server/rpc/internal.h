@@ -66,6 +66,16 @@ struct rpc_event {
     bool ok; /* what core said of the batch */
 };
 
+/* How unpacking a message went. */
+enum decode {
+    DECODE_OK,
+    DECODE_NONE, /* no message came */
+    DECODE_MALFORMED,
+    DECODE_TOO_LARGE,
+    DECODE_TOO_DEEP,
+    DECODE_NOT_UTF8,
+};
+
 enum call_phase { CALL_POOLED, CALL_POSTED, CALL_RUNNING, CALL_FLUSHING, CALL_ENDING };
 
 /* Metadata to send; grows in the call's arena. */
@@ -122,6 +132,8 @@ struct rpc_call {
     bool was_compressed; /* the message received last */
     bool plain;          /* call_set_compression(off) */
     bool shut_down;      /* cancelled by us at the end of a drain */
+    bool checked;        /* call_check_request has looked */
+    enum decode how;     /* the request was read */
     struct stream stream;
 };
 
@@ -265,14 +277,6 @@ void stream_on_received(struct rpc_event *ev);
 void stream_on_sent(struct rpc_event *ev);
 
 /* message.c */
-enum decode {
-    DECODE_OK,
-    DECODE_NONE, /* no message came */
-    DECODE_MALFORMED,
-    DECODE_TOO_LARGE,
-    DECODE_TOO_DEEP,
-    DECODE_NOT_UTF8,
-};
 enum decode message_unpack(const ProtobufCMessageDescriptor *d, const grpc_byte_buffer *bb,
                            bool deep, size_t max_bytes, size_t budget, struct arena *a,
                            ProtobufCMessage **ret);

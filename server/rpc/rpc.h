@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "base/str.h"
+#include "rpc/rules.h"
 #include "run/ctx.h"
 
 struct call;
@@ -59,6 +60,7 @@ struct rpc_method {
     enum rpc_kind kind;
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
+    const struct rpc_rules *rules; /* of the request's fields: rpc/rules.h; NULL: none */
     struct rpc_policy policy;
     struct rpc_counters *counters;
     union { /* by kind; the generated thunks give the messages their types */
@@ -89,6 +91,12 @@ struct call {
     int64_t charged;                 /* quota units taken for it so far */
     void *interceptor_data[CALL_MAX_INTERCEPTORS]; /* by place in the chain, for that interceptor */
 };
+
+/* Whether the request could be read and its fields keep to their rules (options.proto). It is
+ * looked at once: by an interceptor that must know before it charges, or else before the handler.
+ * Each message of a stream is checked by stream_recv. Suspends: never. Fails: BAD_REQUEST,
+ * TOO_LARGE, BAD_FIELD with all violations. */
+enum status call_check_request(struct call *call) WARN_UNUSED;
 
 /* Request metadata: the first value of `key` (lower case), valid for the call's life. Binary keys
  * ("-bin") come decoded. False: not sent. */

@@ -1,5 +1,6 @@
 /* Messages of streaming calls: one read and one write are with gRPC core at a time. */
 #include "rpc/internal.h"
+#include "rpc/rules.h"
 #include "run/fiber.h"
 
 void
@@ -115,7 +116,9 @@ stream_recv(struct stream *s, ProtobufCMessage **ret)
     c->pub.request_bytes += bytes;
     BUMP(&c->slot->counters.received_messages, 1);
     BUMP(&c->slot->counters.received_bytes, bytes);
-    return how == DECODE_OK ? OK : message_fail(ctx, how);
+    if (how != DECODE_OK)
+        return message_fail(ctx, how);
+    return c->pub.method->rules ? rules_check(ctx, c->pub.method->rules, *ret) : OK;
 }
 
 /* Waits until nothing is on its way to the caller. */

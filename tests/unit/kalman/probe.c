@@ -39,7 +39,10 @@ probe_unary(struct ctx *ctx, const char *method, const ProtobufCMessage *req,
         ASSERT(m->kind == RPC_UNARY && req->descriptor == m->request &&
                resp->descriptor == m->response);
         struct call call = {.ctx = *ctx, .method = m, .request = req};
-        enum status st = m->unary(&call, req, resp);
+        /* As the server does before each handler. */
+        enum status st = m->rules ? rules_check(&call.ctx, m->rules, req) : OK;
+        if (st == OK)
+            st = m->unary(&call, req, resp);
         *ret_error = call.ctx.error;
         return st;
     }
