@@ -193,6 +193,24 @@ TEST(CodegenRefuses, PoliciesOutOfRange)
             << bad;
 }
 
+TEST(CodegenRefuses, RulesThatDoNotFitTheirField)
+{
+    const std::pair<const char *, const char *> cases[] = {
+        {"int32 x = 1 [(luna.v1.rules) = {max_len: 1}]", "min_len and max_len are for texts"},
+        {"string x = 1 [(luna.v1.rules) = {has_min: true}]", "min and max are for numbers"},
+        {"int32 x = 1 [(luna.v1.rules) = {min: 1}]", "need has_min"},
+        {"int32 x = 1 [(luna.v1.rules) = {finite: true}]", "finite is for double"},
+        {"bytes x = 1 [(luna.v1.rules) = {charset: \"a\"}]", "charset is for strings"},
+        {"string x = 1 [(luna.v1.rules) = {known: true}]", "known is for enums"},
+        {"string x = 1 [(luna.v1.rules) = {item_max_len: 2}]", "item_min_len and item_max_len"},
+        {"string x = 1 [(luna.v1.rules) = {min_len: 3, max_len: 2}]", "more than max_len"},
+    };
+    for (const auto &c : cases)
+        EXPECT_NE(protoc("luna.v1", "message N { " + std::string(c.first) + "; }\n").find(c.second),
+                  std::string::npos)
+            << c.first;
+}
+
 TEST(CodegenRefuses, NamesThatBecomeTheSameInC)
 {
     std::string ok = "access: ACCESS_PUBLIC";
