@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "run/ctx.h"
+#include "run/overflow.h"
 #include "run/reactor_private.h"
 
 static _Thread_local struct reactor *current;
@@ -292,10 +293,12 @@ reactor_run(struct reactor *r)
     r->state = REACTOR_RUNS;
     current = r;
     sanitizer_loop_begin(r);
+    void *overflow = overflow_watch_begin();
     while (r->state != REACTOR_ENDED)
         uv_run(&r->loop, UV_RUN_DEFAULT);
     inbox_await_wakers(r);
     close_handles(r);
+    overflow_watch_end(overflow);
     current = NULL;
 }
 

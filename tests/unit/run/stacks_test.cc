@@ -238,7 +238,8 @@ TEST(stacks, an_overflow_hits_the_guard_page)
     if (UNDER_SANITIZER)
         EXPECT_DEATH(overflow_by_little(), "");
     else
-        EXPECT_EXIT(overflow_by_little(), testing::KilledBySignal(SIGSEGV), "");
+        EXPECT_EXIT(overflow_by_little(), testing::KilledBySignal(SIGSEGV),
+                    "raise LUNA_FIBER_STACK");
 }
 
 #ifdef LUNA_FAILPOINTS
