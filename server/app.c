@@ -20,6 +20,7 @@
 #include "run/compute.h"
 #include "run/reactor.h"
 
+#include "counts/counts.h"
 #include "kalman/kalman.h"
 #include "quota/quota.h"
 
@@ -47,8 +48,9 @@ struct app {
     char missing[256]; /* what is waited for; "" when ready */
 };
 
-static const struct db_sql *const all_sql[] = {&quota_sql, &kalman_sql};
-static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service};
+static const struct db_sql *const all_sql[] = {&quota_sql, &kalman_sql, &counts_sql};
+static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service,
+                                                         &counts_service};
 
 /* Refused calls are logged too, so the log stands outermost; what is charged has been checked. */
 static const struct interceptor *const chain[] = {&access_log_interceptor, &auth_interceptor,
@@ -102,6 +104,7 @@ static void
 on_reactor_stop(struct stop_hook *h)
 {
     struct app_reactor *ar = container_of(h, struct app_reactor, stop);
+    counts_detach(ar->reactor);
     kalman_detach(ar->reactor);
     quota_detach(ar->reactor);
     redis_free(ar->redis);
@@ -128,6 +131,7 @@ make_reactor(struct app *app, size_t i, char *err, size_t err_size)
     db_attach(app->db, ar->reactor);
     quota_attach(ar->reactor);
     kalman_attach(ar->reactor);
+    counts_attach(ar->reactor);
     ar->stop.fn = on_reactor_stop;
     reactor_at_stop(ar->reactor, &ar->stop);
     return true;

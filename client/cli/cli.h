@@ -24,6 +24,7 @@ struct cli_options {
     const char *level_variance;
     const char *initial_mean;
     const char *initial_variance;
+    const char *dedupe;
     bool tls;
     bool json;
     bool verbose;
@@ -64,6 +65,7 @@ void cli_json_number(FILE *out, double x);
 /* The commands. Each returns the exit code. */
 int cmd_kalman_filter(struct cli *cli);
 int cmd_account_get(struct cli *cli);
+int cmd_counts_import(struct cli *cli);
 int cmd_health(struct cli *cli);
 int cmd_watch(struct cli *cli);
 int cmd_call(struct cli *cli);

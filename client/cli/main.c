@@ -11,6 +11,7 @@ static const char help_text[] =
     "\n"
     "  luna kalman filter [FILE[:COLUMN]]   filter a series with the local level model\n"
     "  luna account get [ID]                an account and its quota; your own without ID\n"
+    "  luna counts import [FILE]            readings of door sensors, CSV or NDJSON\n"
     "  luna health [SERVICE]                SERVING or not; the whole server without SERVICE\n"
     "  luna watch [SERVICE]                 the same, and each change until interrupted\n"
     "  luna call METHOD [FILE]              any unary method: an encoded request in, the encoded\n"
@@ -36,6 +37,9 @@ static const char help_text[] =
     "  --log-likelihood           tell the log-likelihood\n"
     "  --omit-diffuse-constant    count it as Durbin and Koopman do\n"
     "\n"
+    "counts import:\n"
+    "  --dedupe none|event-id|exact   what counts once when it comes twice; without: event ids\n"
+    "\n"
     "Output:\n"
     "  --json      JSON instead of CSV or text\n"
     "  --verbose   the metadata of the answer, on stderr\n"
@@ -49,7 +53,7 @@ static const char help_text[] =
     "  luna kalman filter --observation-variance 15099 --level-variance 1469.1 nile.csv:volume\n";
 
 /* The commands an option belongs to, as bits. */
-enum { KALMAN = 1, ACCOUNT = 2, HEALTH = 4, WATCH = 8, CALL = 16, ALL = 31 };
+enum { KALMAN = 1, ACCOUNT = 2, HEALTH = 4, WATCH = 8, CALL = 16, COUNTS = 32, ALL = 63 };
 
 struct command {
     const char *words[2]; /* the second may be NULL */
@@ -62,6 +66,7 @@ struct command {
 static const struct command commands[] = {
     {{"kalman", "filter"}, KALMAN, 0, 1, cmd_kalman_filter},
     {{"account", "get"}, ACCOUNT, 0, 1, cmd_account_get},
+    {{"counts", "import"}, COUNTS, 0, 1, cmd_counts_import},
     {{"health", NULL}, HEALTH, 0, 1, cmd_health},
     {{"watch", NULL}, WATCH, 0, 1, cmd_watch},
     {{"call", NULL}, CALL, 1, 2, cmd_call},
@@ -92,8 +97,9 @@ static const struct option_row option_rows[] = {
     VALUE("level-variance", level_variance, KALMAN),
     VALUE("initial-mean", initial_mean, KALMAN),
     VALUE("initial-variance", initial_variance, KALMAN),
+    VALUE("dedupe", dedupe, COUNTS),
     FLAG("tls", tls, ALL),
-    FLAG("json", json, KALMAN | ACCOUNT | HEALTH | WATCH),
+    FLAG("json", json, KALMAN | ACCOUNT | COUNTS | HEALTH | WATCH),
     FLAG("verbose", verbose, ALL),
     FLAG("variances", variances, KALMAN),
     FLAG("innovations", innovations, KALMAN),

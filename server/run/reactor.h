@@ -105,6 +105,7 @@ enum reactor_slot {
     SLOT_EDGE,
     SLOT_QUOTA,
     SLOT_KALMAN,
+    SLOT_COUNTS,
     SLOT_COUNT
 };
 void *reactor_slot(const struct reactor *r, enum reactor_slot s);

@@ -1,0 +1,18 @@
+DROP FUNCTION luna_counts_unassigned(bigint, integer);
+DROP FUNCTION luna_counts_fill(bigint, integer[], timestamptz[]);
+DROP FUNCTION luna_counts_announce(bigint, integer[], timestamptz[], integer);
+DROP FUNCTION luna_counts_ingest(bigint, smallint[], integer[], timestamptz[], smallint[], text[]);
+DROP FUNCTION luna_counts_fold_late(bigint, integer[], timestamptz[], integer[]);
+DROP FUNCTION luna_counts_event_tag(text, smallint);
+DROP FUNCTION luna_counts_at(bigint, bigint, timestamptz);
+DROP FUNCTION luna_counts_parts(bigint, bigint, timestamptz);
+DROP FUNCTION luna_counts_prefix(bigint, integer, timestamptz, timestamptz);
+DROP TABLE counts_calibration;
+DROP TABLE counts_checkpoint;
+DROP TABLE counts_reading;
+DROP TABLE counts_assignment;
+DROP TABLE counts_dpu;
+DROP TABLE counts_doorway;
+DROP TABLE counts_within;
+DROP TABLE counts_space;
+DROP EXTENSION btree_gist;

@@ -1,0 +1,93 @@
+/* Private to counts/: rows that are not shown, and each reactor's memory. */
+#ifndef LUNA_COUNTS_COUNTS_PRIVATE_H
+#define LUNA_COUNTS_COUNTS_PRIVATE_H
+
+#include "base/list.h"
+#include "counts/counts.h"
+#include "run/fiber.h"
+#include "run/reactor.h"
+#include "run/timer.h"
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+struct counts_holds {
+    int64_t first;
+    int64_t second;
+};
+
+struct counts_refused {
+    int64_t place; /* from 1 */
+    int16_t outcome;
+};
+
+struct counts_announced {
+    int32_t dpu_id;
+    usec_t upto;
+};
+
+struct counts_of_space {
+    int64_t space_id;
+    int64_t count;
+    int32_t capacity;
+};
+
+struct counts_extent {
+    usec_t first_at;
+    bool has_first_at;
+    usec_t seen_until;
+    bool has_seen_until;
+};
+
+struct counts_edge {
+    usec_t at;
+};
+
+/* ---- each reactor's memory --------------------------------------------------------------------
+ */
+
+/* A checkpoint is made for each so many readings of a DPU. */
+#define COUNTS_EVERY 64
+
+struct counts_tally; /* readings since the last checkpoint, by DPU: counts_checkpoint.c */
+struct counts_told;  /* what is to be told to watchers: counts_tell.c */
+
+struct counts_reactor {
+    struct reactor *reactor;
+    struct db_gather *ingest;
+    struct list flights; /* struct flight: current counts being read, counts_current.c */
+    struct counts_tally *tally;
+    struct counts_told *told;
+    struct list watchers; /* struct watcher: counts_watch.c */
+    struct db_listener *listener;
+    struct timer poll;
+};
+
+struct counts_reactor *counts_of(const struct reactor *r);
+
+/* counts_checkpoint.c: these readings were stored. Suspend: never. */
+void counts_tally_add(struct counts_reactor *c, int64_t account_id, int32_t dpu_id, usec_t at);
+void counts_tally_init(struct counts_reactor *c);
+void counts_tally_fini(struct counts_reactor *c);
+
+/* counts_tell.c: tells the watchers of all servers, a moment later and together with what else
+ * happens in it, that readings were stored, or that counts of the account changed in an interval.
+ * Suspend: never. */
+void counts_tell_reading(struct counts_reactor *c, int64_t account_id, int32_t dpu_id, usec_t at);
+void counts_tell_correction(struct counts_reactor *c, int64_t account_id, usec_t from, usec_t to);
+void counts_tell_init(struct counts_reactor *c);
+void counts_tell_fini(struct counts_reactor *c);
+
+/* counts_watch.c */
+void counts_watch_init(struct counts_reactor *c);
+void counts_watch_fini(struct counts_reactor *c);
+
+/* counts.c: a name or another text of at most COUNTS_MAX_NAME characters. */
+enum status counts_check_text(struct ctx *ctx, const char *field, const char *text, size_t least,
+                              size_t most) WARN_UNUSED;
+enum status counts_check_zone(struct ctx *ctx, const char *field, const char *zone) WARN_UNUSED;
+enum status counts_check_dpu(struct ctx *ctx, int64_t dpu_id) WARN_UNUSED;
+
+/* counts_ingest.c: from a reading to what the statement takes. */
+int16_t counts_dedupe_code(const struct counts_reading *r, enum counts_dedupe dedupe);
+
+#endif

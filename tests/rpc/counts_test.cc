@@ -1,0 +1,191 @@
+/* CountsService from outside: calls, streams, watchers across two servers, accounts. */
+#include <chrono>
+#include <thread>
+
+#include "support/counts_client.h"
+#include "support/luna_server.h"
+
+namespace
+{
+
+constexpr int64_t kNoon = INT64_C(1772366400) * 1000000;
+
+pg_server &
+pg()
+{
+    static pg_server server;
+    return server;
+}
+
+redis_server &
+redis()
+{
+    static redis_server server;
+    return server;
+}
+
+TEST(counts, readings_make_counts)
+{
+    luna_server server(pg(), redis(), "calls");
+    const std::string key = server.create_account("one");
+    const std::string other = server.create_account("two");
+    server.start();
+    counts_client c(server.target(), key);
+    counts_client stranger(server.target(), other);
+    c.make_floor();
+    EXPECT_EQ(c.put(283, kNoon, 1, "e1"), LUNA_OK);
+    EXPECT_EQ(c.put(283, kNoon, 1, "e1"), LUNA_OK); /* delivered again */
+    EXPECT_EQ(c.put(423, kNoon + 1, -1), LUNA_OK);
+    EXPECT_EQ(c.put(283, kNoon + 2, 1), LUNA_OK);
+    EXPECT_EQ(c.current(c.a), 1);
+    EXPECT_EQ(c.current(c.b), 1);
+    EXPECT_EQ(c.put(999, kNoon, 1), LUNA_NOT_FOUND);
+    EXPECT_EQ(c.why, "DPU_NOT_FOUND");
+    EXPECT_EQ(c.put(283, kNoon, 2), LUNA_INVALID_ARGUMENT);
+    c.create_doorway("to itself", c.a, c.a);
+    EXPECT_EQ(c.last, LUNA_INVALID_ARGUMENT);
+    EXPECT_EQ(stranger.current(c.a), INT64_MIN);
+    EXPECT_EQ(stranger.why, "SPACE_NOT_FOUND");
+    EXPECT_EQ(stranger.put(283, kNoon, 1), LUNA_NOT_FOUND);
+    EXPECT_EQ(c.current(c.a), 1);
+}
+
+TEST(counts, a_stream_is_acknowledged_and_resumed)
+{
+    luna_server server(pg(), redis(), "streams");
+    const std::string key = server.create_account("one");
+    server.start();
+    counts_client c(server.target(), key);
+    c.make_floor();
+    /* Twice the same: as a client that lost its connection before the acknowledgement. */
+    for (int again = 0; again < 2; again++) {
+        luna_stream *s = luna_counts_ingest_readings(c.channel(), nullptr);
+        for (int m = 0; m < 5; m++) {
+            reading_batch batch;
+            Luna__V1__IngestReadingsRequest req = LUNA__V1__INGEST_READINGS_REQUEST__INIT;
+            const Luna__V1__IngestReadingsResponse *resp = nullptr;
+            for (int i = 0; i < 100; i++)
+                batch.add(283, kNoon + m * 1000 + i, 1,
+                          "e" + std::to_string(m) + "-" + std::to_string(i));
+            batch.add(283, kNoon, 0, "wrong");
+            batch.fill(&req);
+            req.position = (m + 1) * 101;
+            ASSERT_EQ(luna_counts_ingest_readings_send(s, &req), LUNA_OK);
+            ASSERT_EQ(luna_counts_ingest_readings_recv(s, &resp), LUNA_OK);
+            EXPECT_EQ(resp->position, (m + 1) * 101);
+            EXPECT_EQ(resp->summary->received, (m + 1) * 101);
+            EXPECT_EQ(again ? resp->summary->duplicates : resp->summary->stored, (m + 1) * 100);
+            ASSERT_EQ(resp->n_results, 1u);
+            EXPECT_EQ(resp->results[0]->index, m * 101 + 100);
+        }
+        luna_stream_close_send(s);
+        luna_reply *reply = nullptr;
+        EXPECT_EQ(luna_stream_finish(s, &reply), LUNA_OK) << luna_reply_text(reply);
+        luna_reply_free(reply);
+        luna_stream_free(s);
+        EXPECT_EQ(c.current(c.a), 500);
+    }
+}
+
+/* A watcher at one server, readings at another. */
+TEST(counts, watchers_hear_of_other_servers)
+{
+    luna_server first(pg(), redis(), "watch");
+    const std::string key = first.create_account("one");
+    first.start();
+    luna_server second(first, {});
+    second.start();
+    counts_client writer(first.target(), key);
+    counts_client reader(second.target(), key);
+    writer.make_floor();
+    Luna__V1__WatchCountsRequest req = LUNA__V1__WATCH_COUNTS_REQUEST__INIT;
+    Luna__V1__CountThreshold two = LUNA__V1__COUNT_THRESHOLD__INIT;
+    Luna__V1__CountThreshold *thresholds[] = {&two};
+    int64_t spaces[] = {writer.a};
+    two.level = 2;
+    req.space_ids = spaces;
+    req.n_space_ids = 1;
+    req.thresholds = thresholds;
+    req.n_thresholds = 1;
+    const Luna__V1__WatchCountsResponse *m = nullptr;
+    luna_call_options options = {};
+    options.timeout_ms = 60000;
+    luna_stream *s = luna_counts_watch_counts(reader.channel(), &options, &req);
+    ASSERT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_OK);
+    EXPECT_EQ(m->kind, LUNA__V1__COUNT_CHANGE_KIND__COUNT_CHANGE_KIND_SNAPSHOT);
+    EXPECT_EQ(m->count, 0);
+    ASSERT_EQ(writer.put(283, kNoon, 1), LUNA_OK);
+    ASSERT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_OK);
+    EXPECT_EQ(m->old_count, 0);
+    EXPECT_EQ(m->count, 1);
+    EXPECT_EQ(m->n_crossed_up, 0u);
+    ASSERT_EQ(writer.put(283, kNoon - 10, 1), LUNA_OK); /* late */
+    ASSERT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_OK);
+    EXPECT_EQ(m->count, 2);
+    ASSERT_EQ(m->n_crossed_up, 1u);
+    EXPECT_EQ(m->crossed_up[0], 2);
+    const std::string token = m->resume_token;
+    luna_stream_free(s);
+
+    /* Resumed: what changed meanwhile comes as one change. */
+    ASSERT_EQ(writer.put(283, kNoon + 1, -1), LUNA_OK);
+    ASSERT_EQ(writer.put(283, kNoon + 2, -1), LUNA_OK);
+    req.resume_token = const_cast<char *>(token.c_str());
+    s = luna_counts_watch_counts(reader.channel(), &options, &req);
+    ASSERT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_OK);
+    EXPECT_EQ(m->old_count, 2);
+    EXPECT_EQ(m->count, 0);
+    EXPECT_EQ(m->n_crossed_down, 1u);
+    luna_stream_free(s);
+
+    req.resume_token = const_cast<char *>("made up");
+    s = luna_counts_watch_counts(reader.channel(), &options, &req);
+    EXPECT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_INVALID_ARGUMENT);
+    luna_stream_free(s);
+}
+
+TEST(counts, an_export_is_complete_or_says_so)
+{
+    luna_server server(pg(), redis(), "export");
+    const std::string key = server.create_account("one");
+    server.start();
+    counts_client c(server.target(), key);
+    c.make_floor();
+    for (int i = 0; i < 1200; i += 400) {
+        reading_batch batch;
+        Luna__V1__BatchCreateReadingsRequest req = LUNA__V1__BATCH_CREATE_READINGS_REQUEST__INIT;
+        const Luna__V1__BatchCreateReadingsResponse *resp = nullptr;
+        luna_reply *reply = nullptr;
+        for (int k = 0; k < 400; k++)
+            batch.add(k % 2 ? 283 : 423, kNoon + i + k, k % 3 ? 1 : -1, "");
+        batch.fill(&req);
+        ASSERT_EQ(luna_counts_batch_create_readings(c.channel(), nullptr, &req, &reply, &resp),
+                  LUNA_OK)
+            << luna_reply_text(reply);
+        EXPECT_EQ(resp->summary->stored, 400);
+        luna_reply_free(reply);
+    }
+    Luna__V1__ExportCountsRequest req = LUNA__V1__EXPORT_COUNTS_REQUEST__INIT;
+    req.space_id = c.a;
+    luna_stream *s = luna_counts_export_counts(c.channel(), nullptr, &req);
+    const Luna__V1__ExportCountsResponse *m = nullptr;
+    int64_t n = 0;
+    int64_t last = 0;
+    bool complete = false;
+    while (luna_counts_export_counts_recv(s, &m) == LUNA_OK) {
+        for (size_t i = 0; i < m->n_events; i++)
+            EXPECT_EQ(m->events[i]->count, last += m->events[i]->delta);
+        n += static_cast<int64_t>(m->n_events);
+        if (m->complete) {
+            complete = true;
+            EXPECT_EQ(m->total, n);
+            EXPECT_NE(m->crc32c, 0u);
+        }
+    }
+    luna_stream_free(s);
+    EXPECT_TRUE(complete);
+    EXPECT_EQ(n, 1200);
+    EXPECT_EQ(last, c.current(c.a));
+}
+
+} // namespace

@@ -1,0 +1,469 @@
+/* The domain on a real Postgres, as the server's role. */
+#include "support/pg_db_test.h"
+
+#include <fstream>
+#include <sstream>
+
+extern "C" {
+#include "counts/counts.h"
+#include "edge/list.h"
+}
+
+namespace
+{
+
+constexpr usec_t kSecond = 1000000;
+constexpr usec_t kNoon = INT64_C(1772366400) * kSecond; /* 2026-03-01T12:00:00Z */
+
+class counts : public testing::Test
+{
+  protected:
+    std::string database;
+    int64_t a = 0;
+    int64_t b = 0;
+    int64_t front = 0;
+    int64_t inner = 0;
+
+    void SetUp() override
+    {
+        static int n;
+        database = migrated_database(pg(), "counts" + std::to_string(n++));
+        pg().exec(database, "INSERT INTO account (account_name) VALUES ('one'), ('two')");
+    }
+
+    void run(const std::function<void(struct ctx *)> &body, int64_t account = 1)
+    {
+        db_setup setup;
+        setup.url = pg().url(database, "luna_app");
+        setup.sql = {&counts_sql};
+        with_db(setup, [&](struct ctx *ctx) {
+            ctx->who.account_id = account;
+            ctx->who.role = ROLE_MEMBER;
+            counts_attach(ctx->reactor);
+            body(ctx);
+            counts_detach(ctx->reactor);
+        });
+    }
+
+    /* Outside -> A by the front door (DPU 283), B -> A by the inner one (DPU 423). */
+    void make_floor(struct ctx *ctx)
+    {
+        struct counts_space space = {};
+        struct counts_doorway door = {};
+        struct counts_dpu dpu = {};
+        struct counts_assignment hung = {};
+        space.name = "A";
+        space.capacity = 20;
+        space.time_zone = "Europe/Berlin";
+        ASSERT_EQ(counts_create_space(ctx, &space, &space), OK) << ctx->error.message;
+        a = space.space_id;
+        space = {};
+        space.name = "B";
+        ASSERT_EQ(counts_create_space(ctx, &space, &space), OK);
+        b = space.space_id;
+        door.name = "front";
+        door.ingress_space_id = a;
+        ASSERT_EQ(counts_create_doorway(ctx, &door, &door), OK);
+        front = door.doorway_id;
+        door.name = "inner";
+        door.egress_space_id = b;
+        ASSERT_EQ(counts_create_doorway(ctx, &door, &door), OK);
+        inner = door.doorway_id;
+        for (int id : {283, 423}) {
+            dpu.dpu_id = id;
+            dpu.name = dpu.serial = "";
+            ASSERT_EQ(counts_create_dpu(ctx, &dpu, &dpu), OK);
+            hung.dpu_id = id;
+            hung.doorway_id = id == 283 ? front : inner;
+            hung.starts_at = -DB_INFINITY;
+            hung.ends_at = DB_INFINITY;
+            ASSERT_EQ(counts_assign(ctx, &hung, &hung), OK) << ctx->error.message;
+        }
+    }
+
+    int64_t current(struct ctx *ctx, int64_t space)
+    {
+        struct counts_value v = {};
+        EXPECT_EQ(counts_current(ctx, space, &v), OK) << ctx->error.message;
+        return v.count;
+    }
+
+    int64_t at(struct ctx *ctx, int64_t space, usec_t t, usec_t known = DB_INFINITY)
+    {
+        struct counts_value v = {};
+        EXPECT_EQ(counts_at(ctx, space, t, known, &v), OK) << ctx->error.message;
+        return v.count;
+    }
+
+    static void put(struct ctx *ctx, int64_t dpu, usec_t t, int dir, const char *event = nullptr)
+    {
+        struct counts_reading r = {};
+        enum counts_outcome o;
+        r.dpu_id = dpu;
+        r.at = t;
+        r.direction = dir;
+        r.event_id = event;
+        EXPECT_EQ(counts_ingest_one(ctx, &r, DEDUPE_DEFAULT, &o), OK) << ctx->error.message;
+    }
+
+    /* "!REASON" of the recorded failure, which is forgotten. */
+    static std::string why(struct ctx *ctx, enum status st)
+    {
+        std::string out = st == OK ? "OK" : reason_info(ctx->error.reason)->token;
+        fail_clear(ctx);
+        return out;
+    }
+};
+
+TEST_F(counts, the_week_of_two_sensors)
+{
+    std::ifstream in(LUNA_DPU_DATA);
+    std::stringstream text;
+    text << in.rdbuf();
+    const std::string file = text.str();
+    run([&](struct ctx *ctx) {
+        struct counts_summary sum = {};
+        struct counts_result *results;
+        size_t n = 0;
+        make_floor(ctx);
+        ASSERT_EQ(
+            counts_import(ctx, {file.data(), file.size()}, false, DEDUPE_NONE, &sum, &results, &n),
+            OK)
+            << ctx->error.message;
+        EXPECT_EQ(sum.received, 563);
+        EXPECT_EQ(sum.stored, 563);
+        EXPECT_EQ(sum.repeated, 33);
+        EXPECT_EQ(n, 0u);
+        EXPECT_EQ(current(ctx, a), 11);
+        EXPECT_EQ(current(ctx, b), 8);
+        /* The same again: nothing new, in the mode that looks. */
+        sum = {};
+        ASSERT_EQ(
+            counts_import(ctx, {file.data(), file.size()}, false, DEDUPE_EXACT, &sum, &results, &n),
+            OK);
+        EXPECT_EQ(sum.duplicates, 563);
+        EXPECT_EQ(current(ctx, a), 11);
+
+        /* A week by hour: the buckets join, and end where the count is. */
+        struct counts_range range = {a, -DB_INFINITY, DB_INFINITY, DB_INFINITY};
+        struct counts_bucket *days;
+        range.to = INT64_C(1520208000) * kSecond; /* 2018-03-05 */
+        ASSERT_EQ(counts_buckets(ctx, &range, "1h", "UTC", 3600, &days, &n), OK)
+            << ctx->error.message;
+        ASSERT_GT(n, 100u);
+        int64_t in_all = 0;
+        for (size_t i = 0; i < n; i++) {
+            in_all += days[i].entrances - days[i].exits;
+            EXPECT_EQ(days[i].last, in_all);
+            EXPECT_LE(days[i].min, days[i].max);
+            EXPECT_GE(days[i].mean, static_cast<double>(days[i].min));
+            EXPECT_LE(days[i].mean, static_cast<double>(days[i].max));
+            EXPECT_EQ(days[i].starts_at, i > 0 ? days[i - 1].ends_at : days[i].starts_at);
+        }
+        EXPECT_EQ(days[n - 1].last, 11);
+    });
+}
+
+TEST_F(counts, a_move_changes_nothing_before_it)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        put(ctx, 283, kNoon, 1);
+        put(ctx, 283, kNoon + 10 * kSecond, 1);
+        put(ctx, 423, kNoon + 20 * kSecond, -1); /* from A into B */
+        EXPECT_EQ(at(ctx, a, kNoon - 1), 0);
+        EXPECT_EQ(at(ctx, a, kNoon), 1); /* inclusive */
+        EXPECT_EQ(at(ctx, a, kNoon + 15 * kSecond), 2);
+        EXPECT_EQ(current(ctx, a), 1);
+        EXPECT_EQ(current(ctx, b), 1);
+        /* 283 hangs over the inner door from then on. */
+        struct counts_assignment moved;
+        ASSERT_EQ(counts_move(ctx, 283, inner, kNoon + 15 * kSecond, &moved), OK)
+            << ctx->error.message;
+        EXPECT_EQ(at(ctx, a, kNoon + 15 * kSecond), 2);
+        put(ctx, 283, kNoon + 30 * kSecond, -1);
+        EXPECT_EQ(current(ctx, a), 0);
+        EXPECT_EQ(current(ctx, b), 2);
+        /* Late: it belongs to where the sensor hung then. */
+        put(ctx, 283, kNoon + 5 * kSecond, 1);
+        EXPECT_EQ(current(ctx, a), 1);
+        EXPECT_EQ(at(ctx, a, kNoon + 5 * kSecond), 2);
+        /* Correct the move: it happened later. */
+        const usec_t before = clock_wall_us();
+        EXPECT_EQ(fiber_sleep(ctx, MSEC(2)), OK);
+        struct counts_assignment_change change = {};
+        change.dpu_id = 283;
+        change.assignment_id = moved.assignment_id;
+        change.has_starts_at = true;
+        change.starts_at = kNoon + 40 * kSecond;
+        ASSERT_EQ(counts_correct(ctx, &change, &moved), OK) << ctx->error.message;
+        EXPECT_EQ(current(ctx, b), 1); /* the reading in the gap counts nowhere */
+        EXPECT_EQ(current(ctx, a), 2);
+        /* ... and what would have been said before is known still. */
+        EXPECT_EQ(at(ctx, a, kNoon + 60 * kSecond, before), 1);
+        EXPECT_EQ(at(ctx, b, kNoon + 60 * kSecond, before), 2);
+        struct counts_health *health;
+        size_t n;
+        ASSERT_EQ(counts_list_health(ctx, 0, 10, &health, &n), OK) << ctx->error.message;
+        ASSERT_EQ(n, 2u);
+        EXPECT_EQ(health[0].unassigned, 1);
+        EXPECT_EQ(health[1].unassigned, 0);
+    });
+}
+
+TEST_F(counts, a_building_is_the_sum_of_its_outer_doors)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        struct counts_space house = {};
+        house.name = "house";
+        ASSERT_EQ(counts_create_space(ctx, &house, &house), OK);
+        for (int64_t room : {a, b}) {
+            struct counts_space_change into = {};
+            struct counts_space row;
+            into.space_id = room;
+            into.has_parent = true;
+            into.parent_id = house.space_id;
+            ASSERT_EQ(counts_update_space(ctx, &into, &row), OK) << ctx->error.message;
+        }
+        for (int i = 0; i < 5; i++)
+            put(ctx, 283, kNoon + i, 1);
+        for (int i = 0; i < 3; i++)
+            put(ctx, 423, kNoon + i, -1);
+        EXPECT_EQ(current(ctx, house.space_id), 5);
+        EXPECT_EQ(current(ctx, a) + current(ctx, b), 5); /* people are moved, not made */
+        struct counts_space_change circle = {};
+        struct counts_space row;
+        circle.space_id = house.space_id;
+        circle.has_parent = true;
+        circle.parent_id = a;
+        EXPECT_EQ(why(ctx, counts_update_space(ctx, &circle, &row)), "BAD_FIELD");
+        EXPECT_EQ(why(ctx, counts_delete_space(ctx, house.space_id, false)), "IN_USE");
+        ASSERT_EQ(counts_delete_space(ctx, house.space_id, true), OK) << ctx->error.message;
+        EXPECT_EQ(current(ctx, a), 2);
+    });
+}
+
+TEST_F(counts, bad_input_stores_nothing)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        auto reading = [&](int64_t dpu, usec_t t, int dir) {
+            struct counts_reading r = {};
+            enum counts_outcome o;
+            r.dpu_id = dpu;
+            r.at = t;
+            r.direction = dir;
+            return why(ctx, counts_ingest_one(ctx, &r, DEDUPE_NONE, &o));
+        };
+        EXPECT_EQ(reading(999, kNoon, 1), "DPU_NOT_FOUND");
+        EXPECT_EQ(reading(283, kNoon, 0), "BAD_FIELD");
+        EXPECT_EQ(reading(283, kNoon, 2), "BAD_FIELD");
+        EXPECT_EQ(reading(283, -1, 1), "BAD_FIELD");
+        EXPECT_EQ(reading(283, INT64_C(253370764800) * kSecond, 1), "BAD_FIELD"); /* 9999 */
+        EXPECT_EQ(reading(283, clock_wall_us() + 86400 * kSecond, 1), "BAD_FIELD");
+        EXPECT_EQ(reading(283, clock_wall_us() + 60 * kSecond, 1), "OK"); /* a clock ahead */
+        EXPECT_EQ(current(ctx, a), 1);
+
+        struct counts_assignment twice = {};
+        twice.dpu_id = 283;
+        twice.doorway_id = inner;
+        twice.starts_at = kNoon;
+        twice.ends_at = kNoon + 1;
+        EXPECT_EQ(why(ctx, counts_assign(ctx, &twice, &twice)), "ASSIGNMENT_OVERLAPS");
+        twice.ends_at = kNoon;
+        EXPECT_EQ(why(ctx, counts_assign(ctx, &twice, &twice)), "BAD_FIELD");
+        struct counts_doorway door = {};
+        door.name = "to itself";
+        door.ingress_space_id = door.egress_space_id = a;
+        EXPECT_EQ(why(ctx, counts_create_doorway(ctx, &door, &door)), "BAD_FIELD");
+        door.egress_space_id = 99999;
+        EXPECT_EQ(why(ctx, counts_create_doorway(ctx, &door, &door)), "SPACE_NOT_FOUND");
+        EXPECT_EQ(why(ctx, counts_delete_space(ctx, a, false)), "IN_USE");
+        EXPECT_EQ(why(ctx, counts_delete_doorway(ctx, front, false)), "IN_USE");
+        EXPECT_EQ(why(ctx, counts_delete_dpu(ctx, 283, false)), "IN_USE");
+        EXPECT_EQ(why(ctx, counts_delete_dpu(ctx, 999, false)), "DPU_NOT_FOUND");
+        struct counts_space space = {};
+        space.name = "nowhere";
+        space.time_zone = "Mars/Olympus";
+        EXPECT_EQ(why(ctx, counts_create_space(ctx, &space, &space)), "BAD_FIELD");
+        struct list_request list = {};
+        list.normal = 10;
+        list.most = 10;
+        struct counts_reading *rows;
+        const char *next;
+        size_t n;
+        for (const char *filter : {"timestamp >", "1 = 1; DROP TABLE counts_reading", "nobody = 1",
+                                   "timestamp > 'yesterday'"}) {
+            list.filter = filter;
+            EXPECT_EQ(why(ctx, counts_list_readings(ctx, &list, &rows, &n, &next)), "BAD_FIELD")
+                << filter;
+        }
+        list.filter = "timestamp>'2018-02-25' and timestamp<'2018-02-26'";
+        EXPECT_EQ(why(ctx, counts_list_readings(ctx, &list, &rows, &n, &next)), "OK");
+        EXPECT_EQ(n, 0u);
+    });
+}
+
+TEST_F(counts, a_batch_is_told_by_item)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        struct counts_reading all[5] = {};
+        for (auto &r : all) {
+            r.dpu_id = 283;
+            r.at = kNoon;
+            r.direction = 1;
+        }
+        all[1].dpu_id = 999;
+        all[2].direction = 7;
+        all[4].at = INT64_MAX;
+        struct counts_summary sum = {};
+        struct counts_result *results;
+        size_t n = 0;
+        ASSERT_EQ(counts_ingest(ctx, all, 5, DEDUPE_EXACT, &sum, &results, &n), OK)
+            << ctx->error.message;
+        ASSERT_EQ(n, 4u);
+        EXPECT_EQ(results[0].index, 1);
+        EXPECT_EQ(results[0].outcome, OUTCOME_UNKNOWN_DPU);
+        EXPECT_EQ(results[1].outcome, OUTCOME_BAD_DIRECTION);
+        EXPECT_EQ(results[2].index, 3);
+        EXPECT_EQ(results[2].outcome, OUTCOME_DUPLICATE);
+        EXPECT_EQ(results[3].outcome, OUTCOME_BAD_TIMESTAMP);
+        EXPECT_EQ(sum.stored, 1);
+        EXPECT_EQ(sum.rejected, 3);
+        EXPECT_EQ(current(ctx, a), 1);
+    });
+}
+
+TEST_F(counts, accounts_see_nothing_of_each_other)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        put(ctx, 283, kNoon, 1);
+    });
+    run(
+        [&](struct ctx *ctx) {
+            struct counts_value v;
+            EXPECT_EQ(why(ctx, counts_current(ctx, a, &v)), "SPACE_NOT_FOUND");
+            EXPECT_EQ(why(ctx, counts_at(ctx, a, kNoon, DB_INFINITY, &v)), "SPACE_NOT_FOUND");
+        },
+        2);
+    /* With the application's filter removed: row-level security alone. */
+    PGconn *c = PQconnectdb(pg().url(database, "luna_app").c_str());
+    PQclear(PQexec(c, "SET luna.account = '2'"));
+    for (const char *table :
+         {"counts_space", "counts_within", "counts_doorway", "counts_dpu", "counts_assignment",
+          "counts_reading", "counts_reading_2026", "counts_checkpoint", "counts_calibration"}) {
+        PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
+        ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
+        EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;
+        PQclear(res);
+    }
+    PGresult *res = PQexec(c, "SELECT count FROM luna_counts_at(1, 1, 'infinity')");
+    EXPECT_STREQ(PQgetvalue(res, 0, 0), "0");
+    PQclear(res);
+    res = PQexec(c, "INSERT INTO counts_reading VALUES (1, now(), now(), 283, 1)");
+    EXPECT_EQ(PQresultStatus(res), PGRES_FATAL_ERROR);
+    PQclear(res);
+    PQfinish(c);
+}
+
+/* Many at once, until checkpoints were made in the background; the sums stay what they are. */
+TEST_F(counts, checkpoints_come_by_themselves)
+{
+    constexpr int kCallers = 400;
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        fibers all(ctx);
+        for (int i = 0; i < kCallers; i++)
+            all.spawn([=](struct ctx *mine) { put(mine, 283, kNoon + i, i % 4 ? 1 : -1); });
+        all.join();
+        EXPECT_EQ(current(ctx, a), kCallers / 2);
+        std::string n = "0";
+        for (int i = 0; i < 2000 && n == "0"; i++) {
+            EXPECT_EQ(fiber_sleep(ctx, MSEC(10)), OK);
+            n = pg().value(database, "SELECT count(*) FROM counts_checkpoint WHERE filled");
+        }
+        EXPECT_NE(n, "0");
+        EXPECT_EQ(current(ctx, a), kCallers / 2);
+        put(ctx, 283, kNoon - 5, 1); /* late: below each of them */
+        EXPECT_EQ(current(ctx, a), kCallers / 2 + 1);
+        EXPECT_EQ(at(ctx, a, kNoon - 1), 1);
+        EXPECT_EQ(pg().value(database,
+                             "SELECT count(*) FROM counts_checkpoint c WHERE filled AND n <> "
+                             "(SELECT count(*) FROM counts_reading r WHERE r.at <= c.upto)"),
+                  "0");
+    });
+}
+
+struct seen {
+    std::vector<struct counts_change> changes;
+    size_t enough;
+};
+
+TEST_F(counts, watchers_are_told)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        seen s = {{}, 4};
+        fibers all(ctx);
+        const int64_t spaces[2] = {a, b};
+        all.spawn([&](struct ctx *mine) {
+            const int64_t known[2] = {0, 0};
+            const bool resumed[2] = {false, false};
+            enum status st = counts_watch(
+                mine, spaces, 2, known, resumed,
+                [](void *arg, const struct counts_change *c) {
+                    auto *to = static_cast<seen *>(arg);
+                    to->changes.push_back(*c);
+                    return to->changes.size() >= to->enough ? CANCELLED : OK;
+                },
+                &s);
+            EXPECT_EQ(st, CANCELLED);
+        });
+        auto wait_for = [&](size_t n) {
+            for (int i = 0; i < 2000 && s.changes.size() < n; i++)
+                EXPECT_EQ(fiber_sleep(ctx, MSEC(10)), OK);
+            ASSERT_GE(s.changes.size(), n);
+        };
+        wait_for(2);
+        put(ctx, 283, kNoon, 1);
+        wait_for(3);
+        put(ctx, 283, kNoon - kSecond, 1);
+        all.join();
+        ASSERT_EQ(s.changes.size(), 4u);
+        EXPECT_EQ(s.changes[0].kind, CHANGE_SNAPSHOT);
+        EXPECT_EQ(s.changes[2].space_id, a);
+        EXPECT_EQ(s.changes[2].old_count, 0);
+        EXPECT_EQ(s.changes[2].count, 1);
+        EXPECT_EQ(s.changes[3].old_count, 1);
+        EXPECT_EQ(s.changes[3].count, 2);
+    });
+}
+
+TEST_F(counts, an_estimate_stands_beside_the_count)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        for (int i = 0; i < 100; i++)
+            put(ctx, 283, kNoon + i, 1);
+        struct counts_estimate e;
+        ASSERT_EQ(counts_estimate(ctx, a, kNoon + kSecond, 0.02, &e), OK) << ctx->error.message;
+        EXPECT_EQ(e.count, 100);
+        EXPECT_DOUBLE_EQ(e.estimate, 100);
+        EXPECT_NEAR(e.deviation, 1.4142135623730951, 1e-12); /* sqrt(100 * 0.02) */
+        struct counts_calibration c = {};
+        c.space_id = a;
+        c.at = kNoon + kSecond;
+        c.count = 97;
+        c.note = "counted by hand";
+        ASSERT_EQ(counts_calibrate(ctx, &c, &c), OK) << ctx->error.message;
+        ASSERT_EQ(counts_estimate(ctx, a, kNoon + kSecond, 0.02, &e), OK);
+        EXPECT_DOUBLE_EQ(e.estimate, 97);
+        EXPECT_DOUBLE_EQ(e.deviation, 0);
+        EXPECT_EQ(current(ctx, a), 100); /* the count is what was counted */
+    });
+}
+
+} // namespace

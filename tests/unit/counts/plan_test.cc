@@ -1,0 +1,125 @@
+/* How Postgres runs each hot statement: by index, under row-level security, with plans that do not
+ * know the arguments. */
+#include "support/pg_db_test.h"
+
+#include <map>
+
+extern "C" {
+#include "counts/counts.h"
+}
+
+namespace
+{
+
+std::string notices;
+
+std::string
+run(PGconn *c, const std::string &sql)
+{
+    PGresult *res = PQexec(c, sql.c_str());
+    std::string out;
+    EXPECT_TRUE(PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK)
+        << PQerrorMessage(c) << sql;
+    for (int i = 0; i < PQntuples(res); i++)
+        out += std::string(PQgetvalue(res, i, 0)) + "\n";
+    PQclear(res);
+    return out;
+}
+
+std::string
+statement(const std::string &name)
+{
+    for (size_t i = 0; i < counts_sql.n; i++)
+        if (counts_sql.stmts[i]->name == name)
+            return counts_sql.stmts[i]->sql;
+    ADD_FAILURE() << "there is no statement " << name;
+    return "";
+}
+
+class plan : public testing::Test
+{
+  protected:
+    PGconn *c = nullptr;
+
+    void SetUp() override
+    {
+        static int n;
+        const std::string database = migrated_database(pg(), "plan" + std::to_string(n++));
+        pg().exec(database, R"(
+            INSERT INTO account (account_name) VALUES ('one');
+            INSERT INTO counts_space (account_id, name) SELECT 1, 's' FROM generate_series(1, 2000);
+            INSERT INTO counts_within SELECT 1, g, g FROM generate_series(1, 2000) g;
+            INSERT INTO counts_doorway (account_id, name, ingress_space_id, egress_space_id)
+                SELECT 1, 'd', g, g % 2000 + 1 FROM generate_series(1, 2000) g;
+            INSERT INTO counts_dpu (account_id, dpu_id) SELECT 1, generate_series(1, 20000);
+            INSERT INTO counts_assignment (account_id, dpu_id, doorway_id)
+                SELECT 1, g, g FROM generate_series(1, 2000) g;
+            INSERT INTO counts_reading
+                SELECT 1, make_timestamptz(y, 3, 1, 0, 0, 0, 'UTC') + g * interval '1 s', now(),
+                    1 + g % 2000, 1
+                FROM generate_series(1, 8000) g, generate_series(2024, 2030) y;
+            INSERT INTO counts_checkpoint
+                SELECT 1, g % 2000 + 1, true, '2026-02-01Z'::timestamptz + g * interval '1 s', 1, 1
+                FROM generate_series(1, 20000) g;
+            ANALYZE;)");
+        c = PQconnectdb(pg().url(database).c_str());
+        run(c, "SET ROLE luna_app");
+        run(c, "SET luna.account = '1'");
+        run(c, "SET plan_cache_mode = force_generic_plan");
+    }
+
+    void TearDown() override
+    {
+        PQfinish(c);
+    }
+};
+
+TEST_F(plan, reads_go_by_index)
+{
+    const std::map<std::string, std::pair<std::string, std::string>> hot = {
+        {"counts_current", {"bigint, bigint", "1, 7"}},
+        {"counts_at", {"bigint, bigint, timestamptz", "1, 7, '2026-03-01T01:00Z'"}},
+        {"counts_of_spaces", {"bigint, bigint[]", "1, '{7,8}'"}},
+        {"counts_events",
+         {"bigint, bigint, timestamptz, timestamptz, timestamptz, timestamptz, int, int, int",
+          "1, 7, '2026-03-01Z', '2026-03-02Z', 'infinity', '-infinity', 0, 0, 100"}},
+        {"counts_get_reading", {"bigint, int, timestamptz, int", "1, 7, '2026-03-01Z', 1"}},
+        {"counts_extent", {"bigint, bigint", "1, 7"}},
+        {"counts_list_health", {"bigint, int, int", "1, 5, 10"}},
+        {"counts_get_space", {"bigint, bigint", "1, 7"}},
+        {"counts_get_dpu", {"bigint, int", "1, 7"}},
+    };
+    for (const auto &[name, args] : hot) {
+        run(c, "PREPARE " + name + " (" + args.first + ") AS " + statement(name));
+        const std::string how = run(c, "EXPLAIN EXECUTE " + name + " (" + args.second + ")");
+        EXPECT_EQ(how.find("Seq Scan"), std::string::npos) << name << "\n" << how;
+        /* Instants reach the index: row-level security lets leakproof conditions through only. */
+        EXPECT_EQ(how.find("Filter: ((at "), std::string::npos) << name << "\n" << how;
+    }
+}
+
+TEST_F(plan, writes_go_by_index)
+{
+    run(c, "RESET ROLE");
+    run(c, "LOAD 'auto_explain'");
+    run(c, "SET auto_explain.log_min_duration = 0");
+    run(c, "SET auto_explain.log_nested_statements = on");
+    run(c, "SET client_min_messages = log");
+    run(c, "SET ROLE luna_app");
+    PQsetNoticeProcessor(
+        c, [](void *, const char *text) { notices += text; }, nullptr);
+    for (const char *sql :
+         {"SELECT * FROM luna_counts_ingest(1, '{0,1,2}', '{7,8,9}', "
+          "'{2026-03-02Z,2026-03-02Z,2026-01-02Z}', '{1,1,1}', '{NULL,x,NULL}')",
+          "SELECT * FROM luna_counts_ingest(1, '{0,1,2}', '{7,8,9}', "
+          "'{2026-03-02Z,2026-03-02Z,2026-01-02Z}', '{1,1,1}', '{NULL,x,NULL}')",
+          "SELECT * FROM luna_counts_announce(1, '{7,8}', '{2026-03-01Z,2026-03-01Z}', 4)",
+          "SELECT luna_counts_fill(1, '{7}', '{2026-02-01T00:00:06Z}')"})
+        run(c, sql);
+    EXPECT_NE(notices.find("Index"), std::string::npos);
+    for (size_t at = notices.find("Seq Scan on counts_"); at != std::string::npos;
+         at = notices.find("Seq Scan on counts_", at + 1))
+        ADD_FAILURE() << notices.substr(at > 2000 ? at - 2000 : 0, 2500);
+}
+
+} // namespace
