@@ -1,4 +1,309 @@
 -- What all migrations make, as pg_dump --schema-only tells it. Made by LUNA_UPDATE_SCHEMA=1 db_migrate_test.
+CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
+CREATE FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) RETURNS TABLE(dpu_id integer, upto timestamp with time zone)
+    LANGUAGE sql
+    AS $$
+    WITH made AS (
+        INSERT INTO counts_checkpoint (account_id, dpu_id, upto)
+        SELECT DISTINCT account, g.dpu, g.at
+        FROM (
+            SELECT r.dpu, r.at, row_number() OVER w AS nth, count(*) OVER (PARTITION BY r.dpu, r.gap) AS n
+            FROM (
+                SELECT f.dpu, x.at, x.tag, width_bucket(x.at - interval '1 us', k.uptos) AS gap
+                FROM unnest(dpus, since) f(dpu, at)
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(max(b.upto), '-infinity') AS base FROM counts_checkpoint b
+                    WHERE b.account_id = account AND b.dpu_id = f.dpu AND b.upto < f.at
+                ) b
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(array_agg(c.upto ORDER BY c.upto), '{}') AS uptos FROM counts_checkpoint c
+                    WHERE c.account_id = account AND c.dpu_id = f.dpu AND c.upto > b.base
+                ) k
+                CROSS JOIN LATERAL (
+                    SELECT y.at, y.tag FROM counts_reading y
+                    WHERE y.account_id = account AND y.dpu_id = f.dpu AND y.at > b.base
+                    ORDER BY y.at
+                    LIMIT 1000000
+                ) x
+            ) r
+            WINDOW w AS (PARTITION BY r.dpu, r.gap ORDER BY r.at, r.tag)
+        ) g
+        WHERE g.n > 2 * every AND g.nth % every = 0 AND g.n - g.nth >= every / 2
+        ON CONFLICT DO NOTHING
+        RETURNING counts_checkpoint.dpu_id, counts_checkpoint.upto
+    )
+    SELECT m.dpu_id, m.upto FROM made m
+    UNION
+    SELECT k.dpu_id, k.upto FROM counts_checkpoint k
+    WHERE k.account_id = account AND k.dpu_id = ANY (dpus) AND NOT k.filled
+$$;
+ALTER FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) RETURNS TABLE(count bigint, entrances bigint, exits bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT coalesce(sum(p.sign * (hi.net - lo.net)), 0)::bigint,
+        coalesce(sum((hi.n - lo.n + p.sign * (hi.net - lo.net)) / 2), 0)::bigint,
+        coalesce(sum((hi.n - lo.n - p.sign * (hi.net - lo.net)) / 2), 0)::bigint
+    FROM luna_counts_parts(account, space, 'infinity') p
+    CROSS JOIN LATERAL luna_counts_prefix(account, p.dpu_id, t, p.ends_at) hi
+    CROSS JOIN LATERAL luna_counts_prefix(account, p.dpu_id, 'infinity', p.starts_at) lo
+    WHERE p.starts_at <= t
+$$;
+ALTER FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_event_tag(event text, direction smallint) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+    SELECT direction * (1073741824 + (hashtextextended(event, 0) & 1073741822)::integer)
+$$;
+ALTER FUNCTION public.luna_counts_event_tag(event text, direction smallint) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    i integer;
+    dpu integer;
+    this timestamptz;
+    before timestamptz;
+    base counts_checkpoint;
+    done bigint := 0;
+BEGIN
+    FOR i IN 1 .. coalesce(cardinality(dpus), 0) LOOP
+        -- Locked first and read then, each with a snapshot of its own: what a writer has added meanwhile is
+        -- committed and among the readings, what one will add is not.
+        dpu := dpus[i];
+        this := uptos[i];
+        before := '-infinity';
+        SELECT b.upto INTO before FROM counts_checkpoint b
+        WHERE b.account_id = account AND b.dpu_id = dpu AND b.upto < this AND b.filled
+        ORDER BY b.upto DESC LIMIT 1;
+        before := coalesce(before, '-infinity');
+        PERFORM 1 FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = dpu AND k.upto <= this AND k.upto >= before
+        ORDER BY k.upto
+        FOR UPDATE;
+        base := NULL;
+        SELECT * INTO base FROM counts_checkpoint b
+        WHERE b.account_id = account AND b.dpu_id = dpu AND b.upto < this AND b.filled
+        ORDER BY b.upto DESC LIMIT 1;
+        before := coalesce(base.upto, '-infinity');
+        UPDATE counts_checkpoint k
+        SET filled = true, n = coalesce(base.n, 0) + s.n, net = coalesce(base.net, 0) + s.net
+        FROM (
+            SELECT count(*) AS n, coalesce(sum(CASE WHEN r.tag > 0 THEN 1 ELSE -1 END), 0) AS net
+            FROM counts_reading r
+            WHERE r.account_id = account AND r.dpu_id = dpu AND r.at <= this AND r.at > before
+        ) s
+        WHERE k.account_id = account AND k.dpu_id = dpu AND k.upto = this AND NOT k.filled;
+        done := done + 1;
+    END LOOP;
+    RETURN done;
+END
+$$;
+ALTER FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    late_dpus integer[];
+    since timestamptz[];
+BEGIN
+    -- The last checkpoint of each DPU tells whether anything is late: seldom.
+    SELECT array_agg(f.dpu ORDER BY f.dpu), array_agg(f.at ORDER BY f.dpu) INTO late_dpus, since
+    FROM (SELECT u.dpu, min(u.at) AS at FROM unnest(dpus, ats) u(dpu, at) GROUP BY u.dpu) f
+    CROSS JOIN LATERAL (
+        SELECT k.upto FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = f.dpu
+        ORDER BY k.upto DESC LIMIT 1
+    ) last
+    WHERE last.upto >= f.at;
+    IF late_dpus IS NULL THEN
+        RETURN;
+    END IF;
+    -- In one order, so that two writers cannot deadlock.
+    PERFORM 1
+    FROM (
+        SELECT k.dpu_id, k.upto
+        FROM unnest(late_dpus, since) f(dpu, at)
+        JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = f.dpu AND k.upto >= f.at
+        ORDER BY k.dpu_id, k.upto
+    ) o
+    JOIN LATERAL (
+        SELECT 1 FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = o.dpu_id AND k.upto = o.upto
+        FOR UPDATE
+    ) locked ON true;
+    WITH late AS (
+        SELECT u.dpu, u.at, count(*) AS n, sum(sign(u.tag))::bigint AS net
+        FROM unnest(dpus, ats, tags) u(dpu, at, tag)
+        WHERE u.dpu = ANY (late_dpus)
+        GROUP BY u.dpu, u.at
+    ), added AS (
+        SELECT k.dpu_id, k.upto, sum(late.n)::bigint AS n, sum(late.net)::bigint AS net
+        FROM late
+        JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = late.dpu AND k.upto >= late.at
+        GROUP BY k.dpu_id, k.upto
+    )
+    UPDATE counts_checkpoint k
+    SET n = k.n + added.n, net = k.net + added.net
+    FROM added
+    WHERE k.account_id = account AND k.dpu_id = added.dpu_id AND k.upto = added.upto;
+END
+$$;
+ALTER FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) RETURNS TABLE(ord bigint, outcome smallint)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    stored_dpus integer[];
+    stored_ats timestamptz[];
+    stored_tags integer[];
+    more_dpus integer[];
+    more_ats timestamptz[];
+    more_tags integer[];
+    left_over bigint[];
+    outcomes smallint[];
+    wanted bigint[];
+BEGIN
+    WITH ins AS (
+        INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
+        SELECT account, u.at, now(), u.dpu,
+            CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
+        FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
+        JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
+        WHERE u.dedupe <> 2 OR NOT EXISTS (
+            SELECT FROM counts_reading r
+            WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at
+                AND sign(r.tag) = u.direction)
+        ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
+        ON CONFLICT DO NOTHING
+        RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+    )
+    SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
+    INTO stored_dpus, stored_ats, stored_tags
+    FROM ins i;
+    IF coalesce(cardinality(stored_dpus), 0) = cardinality(dpus) THEN
+        PERFORM luna_counts_fold_late(account, stored_dpus, stored_ats, stored_tags);
+        RETURN;
+    END IF;
+    -- Some were not: they repeat what is there, or each other, or are of no DPU.
+    SELECT array_agg(x.ord), array_agg(x.outcome), array_agg(x.ord) FILTER (WHERE x.outcome IS NULL)
+    INTO left_over, outcomes, wanted
+    FROM (
+        SELECT q.ord, (CASE
+            WHEN NOT EXISTS (SELECT FROM counts_dpu d WHERE d.account_id = account AND d.dpu_id = q.dpu) THEN 3
+            WHEN q.dedupe = 2 THEN 2
+            WHEN q.dedupe = 1 AND EXISTS (
+                SELECT FROM counts_reading r
+                WHERE r.account_id = account AND r.dpu_id = q.dpu AND r.at = q.at
+                    AND sign(r.tag) = q.direction AND r.event_id = q.event) THEN 2
+            END)::smallint AS outcome
+        FROM (
+            SELECT u.*, row_number() OVER (PARTITION BY u.dpu, u.at, u.tag ORDER BY u.ord) AS nth
+            FROM (
+                SELECT v.*, CASE WHEN v.dedupe = 1 THEN luna_counts_event_tag(v.event, v.direction)
+                    ELSE v.direction END AS tag
+                FROM unnest(dedupes, dpus, ats, directions, events)
+                    WITH ORDINALITY v(dedupe, dpu, at, direction, event, ord)
+            ) u
+        ) q
+        LEFT JOIN unnest(stored_dpus, stored_ats, stored_tags) s(dpu, at, tag)
+            ON s.dpu = q.dpu AND s.at = q.at AND s.tag = q.tag AND q.nth = 1
+        WHERE s.dpu IS NULL
+    ) x;
+    -- Those that are wanted all the same get the next numbers of their instant.
+    WHILE wanted IS NOT NULL LOOP
+        WITH numbered AS (
+            SELECT l.ord, l.dpu, l.at, l.event, (l.direction * (coalesce((
+                SELECT max(abs(r.tag)) FROM counts_reading r
+                WHERE r.account_id = account AND r.dpu_id = l.dpu AND r.at = l.at
+                    AND sign(r.tag) = l.direction AND abs(r.tag) < 1073741824), 0)
+                + row_number() OVER (PARTITION BY l.dpu, l.at, l.direction ORDER BY l.ord)))::integer AS tag
+            FROM (
+                SELECT w.ord, dpus[w.ord] AS dpu, ats[w.ord] AS at, directions[w.ord] AS direction,
+                    events[w.ord] AS event
+                FROM unnest(wanted) w(ord)
+                OFFSET 0 -- kept apart: subscripts would not reach the index under row-level security
+            ) l
+        ), ins AS (
+            INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
+            SELECT account, w.at, now(), w.dpu, w.tag, w.event FROM numbered w
+            ON CONFLICT DO NOTHING
+            RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+        )
+        SELECT array_agg(i.dpu_id) FILTER (WHERE i.dpu_id IS NOT NULL),
+            array_agg(i.at) FILTER (WHERE i.dpu_id IS NOT NULL),
+            array_agg(i.tag) FILTER (WHERE i.dpu_id IS NOT NULL),
+            array_agg(w.ord) FILTER (WHERE i.dpu_id IS NULL)
+        INTO more_dpus, more_ats, more_tags, wanted
+        FROM numbered w
+        LEFT JOIN ins i ON i.dpu_id = w.dpu AND i.at = w.at AND i.tag = w.tag;
+        stored_dpus := stored_dpus || more_dpus;
+        stored_ats := stored_ats || more_ats;
+        stored_tags := stored_tags || more_tags;
+    END LOOP;
+    IF stored_dpus IS NOT NULL THEN
+        PERFORM luna_counts_fold_late(account, stored_dpus, stored_ats, stored_tags);
+    END IF;
+    RETURN QUERY
+        SELECT l.o, l.c FROM unnest(left_over, outcomes) l(o, c) WHERE l.c IS NOT NULL ORDER BY l.o;
+END
+$$;
+ALTER FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) RETURNS TABLE(doorway_id bigint, dpu_id integer, sign integer, starts_at timestamp with time zone, ends_at timestamp with time zone)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT door.doorway_id, a.dpu_id, door.sign, a.starts_at, a.ends_at
+    FROM (
+        SELECT side.doorway_id, sum(side.sign)::integer AS sign
+        FROM (
+            SELECT d.doorway_id, 1 AS sign
+            FROM counts_within w
+            JOIN counts_doorway d ON d.account_id = account AND d.ingress_space_id = w.space_id
+            WHERE w.account_id = account AND w.outer_id = space
+            UNION ALL
+            SELECT d.doorway_id, -1
+            FROM counts_within w
+            JOIN counts_doorway d ON d.account_id = account AND d.egress_space_id = w.space_id
+            WHERE w.account_id = account AND w.outer_id = space
+        ) side
+        GROUP BY side.doorway_id
+    ) door
+    JOIN counts_assignment a ON a.account_id = account AND a.doorway_id = door.doorway_id
+    WHERE door.sign <> 0 AND a.recorded_at <= known AND (a.superseded_at IS NULL OR a.superseded_at > known)
+$$;
+ALTER FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) RETURNS TABLE(n bigint, net bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT coalesce(c.n, 0) + tail.n, coalesce(c.net, 0) + tail.net
+    FROM (SELECT 1) one
+    LEFT JOIN LATERAL (
+        SELECT k.upto, k.n, k.net
+        FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = dpu AND k.upto <= t AND k.upto < fore AND k.filled
+        ORDER BY k.upto DESC
+        LIMIT 1
+    ) c ON true
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n, coalesce(sum(CASE WHEN r.tag > 0 THEN 1 ELSE -1 END), 0) AS net
+        FROM counts_reading r
+        WHERE r.account_id = account AND r.dpu_id = dpu AND r.at <= t AND r.at < fore
+            AND r.at > CASE WHEN c.upto IS NULL THEN '-infinity'::timestamptz ELSE c.upto END
+    ) tail
+$$;
+ALTER FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT everything.n - coalesce((
+        SELECT sum(hi.n - lo.n)
+        FROM counts_assignment a
+        CROSS JOIN LATERAL luna_counts_prefix(account, dpu, 'infinity', a.ends_at) hi
+        CROSS JOIN LATERAL luna_counts_prefix(account, dpu, 'infinity', a.starts_at) lo
+        WHERE a.account_id = account AND a.dpu_id = dpu AND a.superseded_at IS NULL), 0)::bigint
+    FROM luna_counts_prefix(account, dpu, 'infinity', 'infinity') everything
+$$;
+ALTER FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) OWNER TO postgres;
 CREATE FUNCTION public.luna_find_account(name text) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -103,6 +408,203 @@ ALTER TABLE public.api_key ALTER COLUMN key_id ADD GENERATED ALWAYS AS IDENTITY 
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.counts_assignment (
+    account_id bigint NOT NULL,
+    assignment_id bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    superseded_at timestamp with time zone,
+    dpu_id integer NOT NULL,
+    doorway_id bigint NOT NULL,
+    starts_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone DEFAULT 'infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT counts_assignment_order CHECK ((starts_at < ends_at))
+);
+ALTER TABLE ONLY public.counts_assignment FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_assignment OWNER TO postgres;
+ALTER TABLE public.counts_assignment ALTER COLUMN assignment_id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.counts_assignment_assignment_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.counts_calibration (
+    account_id bigint NOT NULL,
+    space_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    count bigint NOT NULL,
+    deviation double precision NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT counts_calibration_deviation_check CHECK ((deviation >= (0)::double precision)),
+    CONSTRAINT counts_calibration_note_check CHECK ((char_length(note) <= 500))
+);
+ALTER TABLE ONLY public.counts_calibration FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_calibration OWNER TO postgres;
+CREATE TABLE public.counts_checkpoint (
+    account_id bigint NOT NULL,
+    dpu_id integer NOT NULL,
+    filled boolean DEFAULT false NOT NULL,
+    upto timestamp with time zone NOT NULL,
+    n bigint DEFAULT 0 NOT NULL,
+    net bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='90');
+ALTER TABLE ONLY public.counts_checkpoint FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_checkpoint OWNER TO postgres;
+CREATE TABLE public.counts_doorway (
+    account_id bigint NOT NULL,
+    doorway_id bigint NOT NULL,
+    name text NOT NULL,
+    ingress_space_id bigint NOT NULL,
+    egress_space_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT counts_doorway_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
+    CONSTRAINT counts_doorway_sides CHECK ((ingress_space_id <> egress_space_id))
+);
+ALTER TABLE ONLY public.counts_doorway FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_doorway OWNER TO postgres;
+ALTER TABLE public.counts_doorway ALTER COLUMN doorway_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.counts_doorway_doorway_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.counts_dpu (
+    account_id bigint NOT NULL,
+    dpu_id integer NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    serial text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT counts_dpu_dpu_id_check CHECK ((dpu_id > 0)),
+    CONSTRAINT counts_dpu_name_check CHECK ((char_length(name) <= 200)),
+    CONSTRAINT counts_dpu_serial_check CHECK ((char_length(serial) <= 200))
+);
+ALTER TABLE ONLY public.counts_dpu FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_dpu OWNER TO postgres;
+CREATE TABLE public.counts_reading (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+)
+PARTITION BY RANGE (at);
+ALTER TABLE ONLY public.counts_reading FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading OWNER TO postgres;
+CREATE TABLE public.counts_reading_2025 (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_2025 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_2025 OWNER TO postgres;
+CREATE TABLE public.counts_reading_2026 (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_2026 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_2026 OWNER TO postgres;
+CREATE TABLE public.counts_reading_2027 (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_2027 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_2027 OWNER TO postgres;
+CREATE TABLE public.counts_reading_2028 (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_2028 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_2028 OWNER TO postgres;
+CREATE TABLE public.counts_reading_2029 (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_2029 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_2029 OWNER TO postgres;
+CREATE TABLE public.counts_reading_early (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_early FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_early OWNER TO postgres;
+CREATE TABLE public.counts_reading_later (
+    account_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    dpu_id integer NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_later FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_later OWNER TO postgres;
+CREATE TABLE public.counts_space (
+    account_id bigint NOT NULL,
+    space_id bigint NOT NULL,
+    name text NOT NULL,
+    capacity integer,
+    parent_id bigint,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT counts_space_capacity_check CHECK ((capacity > 0)),
+    CONSTRAINT counts_space_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200)))
+);
+ALTER TABLE ONLY public.counts_space FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_space OWNER TO postgres;
+ALTER TABLE public.counts_space ALTER COLUMN space_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.counts_space_space_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.counts_within (
+    account_id bigint NOT NULL,
+    outer_id bigint NOT NULL,
+    space_id bigint NOT NULL
+);
+ALTER TABLE ONLY public.counts_within FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_within OWNER TO postgres;
 CREATE TABLE public.kalman_checkpoint (
     account_id bigint NOT NULL,
     filter_key bigint NOT NULL,
@@ -150,6 +652,13 @@ CREATE TABLE public.kalman_observation (
 );
 ALTER TABLE ONLY public.kalman_observation FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.kalman_observation OWNER TO postgres;
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2026 FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2027 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2028-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2028 FOR VALUES FROM ('2028-01-01 00:00:00+00') TO ('2029-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2029 FOR VALUES FROM ('2029-01-01 00:00:00+00') TO ('2030-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_early FOR VALUES FROM (MINVALUE) TO ('2025-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_later FOR VALUES FROM ('2030-01-01 00:00:00+00') TO (MAXVALUE);
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_account_name_key UNIQUE (account_name);
 ALTER TABLE ONLY public.account
@@ -160,6 +669,38 @@ ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (account_id, key_id);
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_previous_hash_key UNIQUE (previous_hash);
+ALTER TABLE ONLY public.counts_assignment
+    ADD CONSTRAINT counts_assignment_overlap EXCLUDE USING gist (account_id WITH =, dpu_id WITH =, tstzrange(starts_at, ends_at) WITH &&) WHERE ((superseded_at IS NULL));
+ALTER TABLE ONLY public.counts_assignment
+    ADD CONSTRAINT counts_assignment_pkey PRIMARY KEY (account_id, assignment_id, recorded_at);
+ALTER TABLE ONLY public.counts_calibration
+    ADD CONSTRAINT counts_calibration_pkey PRIMARY KEY (account_id, space_id, at);
+ALTER TABLE ONLY public.counts_checkpoint
+    ADD CONSTRAINT counts_checkpoint_pkey PRIMARY KEY (account_id, dpu_id, upto);
+ALTER TABLE ONLY public.counts_doorway
+    ADD CONSTRAINT counts_doorway_pkey PRIMARY KEY (account_id, doorway_id);
+ALTER TABLE ONLY public.counts_dpu
+    ADD CONSTRAINT counts_dpu_key PRIMARY KEY (account_id, dpu_id);
+ALTER TABLE ONLY public.counts_reading
+    ADD CONSTRAINT counts_reading_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_2025
+    ADD CONSTRAINT counts_reading_2025_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_2026
+    ADD CONSTRAINT counts_reading_2026_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_2027
+    ADD CONSTRAINT counts_reading_2027_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_2028
+    ADD CONSTRAINT counts_reading_2028_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_2029
+    ADD CONSTRAINT counts_reading_2029_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_early
+    ADD CONSTRAINT counts_reading_early_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_later
+    ADD CONSTRAINT counts_reading_later_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_space
+    ADD CONSTRAINT counts_space_pkey PRIMARY KEY (account_id, space_id);
+ALTER TABLE ONLY public.counts_within
+    ADD CONSTRAINT counts_within_pkey PRIMARY KEY (account_id, outer_id, space_id);
 ALTER TABLE ONLY public.kalman_checkpoint
     ADD CONSTRAINT kalman_checkpoint_pkey PRIMARY KEY (account_id, filter_key, generation, "time", sequence);
 ALTER TABLE ONLY public.kalman_filter
@@ -170,11 +711,61 @@ ALTER TABLE ONLY public.kalman_observation
     ADD CONSTRAINT kalman_observation_account_id_filter_key_generation_sequenc_key UNIQUE (account_id, filter_key, generation, sequence);
 ALTER TABLE ONLY public.kalman_observation
     ADD CONSTRAINT kalman_observation_pkey PRIMARY KEY (account_id, filter_key, generation, "position");
+CREATE INDEX counts_assignment_of_doorway ON public.counts_assignment USING btree (account_id, doorway_id, starts_at);
+CREATE INDEX counts_assignment_of_dpu ON public.counts_assignment USING btree (account_id, dpu_id, starts_at);
+CREATE INDEX counts_doorway_into ON public.counts_doorway USING btree (account_id, ingress_space_id);
+CREATE INDEX counts_doorway_out_of ON public.counts_doorway USING btree (account_id, egress_space_id) WHERE (egress_space_id IS NOT NULL);
+CREATE INDEX counts_reading_received ON ONLY public.counts_reading USING brin (received_at);
+CREATE INDEX counts_reading_2025_received_at_idx ON public.counts_reading_2025 USING brin (received_at);
+CREATE INDEX counts_reading_2026_received_at_idx ON public.counts_reading_2026 USING brin (received_at);
+CREATE INDEX counts_reading_2027_received_at_idx ON public.counts_reading_2027 USING brin (received_at);
+CREATE INDEX counts_reading_2028_received_at_idx ON public.counts_reading_2028 USING brin (received_at);
+CREATE INDEX counts_reading_2029_received_at_idx ON public.counts_reading_2029 USING brin (received_at);
+CREATE INDEX counts_reading_early_received_at_idx ON public.counts_reading_early USING brin (received_at);
+CREATE INDEX counts_reading_later_received_at_idx ON public.counts_reading_later USING brin (received_at);
+CREATE INDEX counts_space_children ON public.counts_space USING btree (account_id, parent_id) WHERE (parent_id IS NOT NULL);
+CREATE INDEX counts_within_space ON public.counts_within USING btree (account_id, space_id);
 CREATE INDEX kalman_observation_in_time ON public.kalman_observation USING btree (account_id, filter_key, generation, "time", sequence);
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2025_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2025_received_at_idx;
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2026_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2026_received_at_idx;
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2027_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2027_received_at_idx;
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2028_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2028_received_at_idx;
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2029_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2029_received_at_idx;
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_early_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_early_received_at_idx;
+ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_later_pkey;
+ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_later_received_at_idx;
 CREATE TRIGGER api_key_changed AFTER UPDATE OF key_hash, previous_hash, previous_expires_at, role, scopes, expires_at, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 CREATE TRIGGER api_key_deleted AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_assignment
+    ADD CONSTRAINT counts_assignment_doorway FOREIGN KEY (account_id, doorway_id) REFERENCES public.counts_doorway(account_id, doorway_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_assignment
+    ADD CONSTRAINT counts_assignment_dpu FOREIGN KEY (account_id, dpu_id) REFERENCES public.counts_dpu(account_id, dpu_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_calibration
+    ADD CONSTRAINT counts_calibration_account_id_space_id_fkey FOREIGN KEY (account_id, space_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_doorway
+    ADD CONSTRAINT counts_doorway_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_doorway
+    ADD CONSTRAINT counts_doorway_egress FOREIGN KEY (account_id, egress_space_id) REFERENCES public.counts_space(account_id, space_id);
+ALTER TABLE ONLY public.counts_doorway
+    ADD CONSTRAINT counts_doorway_ingress FOREIGN KEY (account_id, ingress_space_id) REFERENCES public.counts_space(account_id, space_id);
+ALTER TABLE ONLY public.counts_dpu
+    ADD CONSTRAINT counts_dpu_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_space
+    ADD CONSTRAINT counts_space_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_space
+    ADD CONSTRAINT counts_space_parent FOREIGN KEY (account_id, parent_id) REFERENCES public.counts_space(account_id, space_id);
+ALTER TABLE ONLY public.counts_within
+    ADD CONSTRAINT counts_within_account_id_outer_id_fkey FOREIGN KEY (account_id, outer_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_within
+    ADD CONSTRAINT counts_within_account_id_space_id_fkey FOREIGN KEY (account_id, space_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_checkpoint
     ADD CONSTRAINT kalman_checkpoint_account_id_filter_key_fkey FOREIGN KEY (account_id, filter_key) REFERENCES public.kalman_filter(account_id, filter_key) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_filter
@@ -189,6 +780,51 @@ ALTER TABLE public.api_key ENABLE ROW LEVEL SECURITY;
 CREATE POLICY api_key_admin ON public.api_key TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)) WITH CHECK ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY api_key_own ON public.api_key FOR SELECT TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY api_key_owner ON public.api_key TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_assignment ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_assignment_own ON public.counts_assignment TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_assignment_owner ON public.counts_assignment TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_calibration ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_calibration_own ON public.counts_calibration TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_calibration_owner ON public.counts_calibration TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_checkpoint ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_checkpoint_own ON public.counts_checkpoint TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_checkpoint_owner ON public.counts_checkpoint TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_doorway ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_doorway_own ON public.counts_doorway TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_doorway_owner ON public.counts_doorway TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_dpu ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_dpu_own ON public.counts_dpu TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_dpu_owner ON public.counts_dpu TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_2025 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_2025_own ON public.counts_reading_2025 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_2025_owner ON public.counts_reading_2025 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_2026 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_2026_own ON public.counts_reading_2026 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_2026_owner ON public.counts_reading_2026 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_2027 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_2027_own ON public.counts_reading_2027 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_2027_owner ON public.counts_reading_2027 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_2028 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_2028_own ON public.counts_reading_2028 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_2028_owner ON public.counts_reading_2028 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_2029 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_2029_own ON public.counts_reading_2029 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_2029_owner ON public.counts_reading_2029 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_early ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_early_own ON public.counts_reading_early TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_early_owner ON public.counts_reading_early TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_later ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_later_own ON public.counts_reading_later TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_later_owner ON public.counts_reading_later TO postgres USING (true) WITH CHECK (true);
+CREATE POLICY counts_reading_own ON public.counts_reading TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_owner ON public.counts_reading TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_space ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_space_own ON public.counts_space TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_space_owner ON public.counts_space TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_within ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_within_own ON public.counts_within TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_within_owner ON public.counts_within TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.kalman_checkpoint ENABLE ROW LEVEL SECURITY;
 CREATE POLICY kalman_checkpoint_admin ON public.kalman_checkpoint TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY kalman_checkpoint_own ON public.kalman_checkpoint TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
@@ -202,6 +838,24 @@ CREATE POLICY kalman_observation_admin ON public.kalman_observation TO luna_app 
 CREATE POLICY kalman_observation_own ON public.kalman_observation TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY kalman_observation_owner ON public.kalman_observation TO postgres USING (true) WITH CHECK (true);
 GRANT USAGE ON SCHEMA public TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_event_tag(event text, direction smallint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_event_tag(event text, direction smallint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_find_account(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_find_account(name text) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) FROM PUBLIC;
@@ -210,6 +864,21 @@ REVOKE ALL ON FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigi
 GRANT ALL ON FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.account TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_key TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_assignment TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_calibration TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_checkpoint TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_doorway TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_dpu TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2025 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2026 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2027 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2028 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2029 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_early TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_later TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_space TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_checkpoint TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_filter TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_observation TO luna_app;
