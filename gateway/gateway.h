@@ -23,6 +23,8 @@ struct stream;
 struct upload;
 struct watch;
 struct web;
+struct websocket;
+struct websockets;
 
 struct gateway {
     const struct config *cfg;
@@ -34,6 +36,7 @@ struct gateway {
     struct buf descriptors; /* the file of --descriptors; empty: the built-in set is served */
     struct web *web;
     struct watch *watch;
+    struct websockets *websockets;
     struct MHD_Daemon *daemon;
     atomic_int in_flight; /* requests from their call to the end of their answer */
     atomic_int suspended; /* of these, with the server */
@@ -103,14 +106,15 @@ struct exchange {
     bool refused; /* `problem` is the answer */
     struct problem problem;
     struct upstream_call call;
-    struct stream *stream; /* NULL: the answer is one message */
-    bool streaming;        /* the answer takes its bytes from `stream` */
-    struct upload *upload; /* NULL: the request is one message */
-    struct list watched;   /* in gw->watch, from the call on */
-    int fd;                /* the connection's, to look at */
-    atomic_int refs;       /* the connection's and, for streams, the call's */
-    size_t sent_bytes;     /* of a stream */
-    size_t received_bytes; /* of an upload */
+    struct stream *stream;       /* NULL: the answer is one message */
+    bool streaming;              /* the answer takes its bytes from `stream` */
+    struct upload *upload;       /* NULL: the request is one message */
+    struct websocket *websocket; /* NULL: it is none, or not yet */
+    struct list watched;         /* in gw->watch, from the call on */
+    int fd;                      /* the connection's, to look at */
+    atomic_int refs;             /* the connection's and, for streams, the call's */
+    size_t sent_bytes;           /* of a stream or a WebSocket */
+    size_t received_bytes;       /* of an upload or a WebSocket */
 
     int http;
     const char *content_type;
@@ -155,6 +159,9 @@ enum MHD_Result answer_send(struct exchange *x);
 /* ---- cors.c ---- */
 /* Adds what a page of the caller's origin needs to see the answer. */
 void cors_headers(struct exchange *x);
+/* True when a page of the caller's origin may: it is from this `host` (the header), or in the list;
+ * or the caller is no page. */
+bool cors_origin_may(const struct exchange *x, struct str host);
 /* Answers OPTIONS for a path that takes the methods of `allow`. */
 void cors_options(struct exchange *x, const char *allow);
 

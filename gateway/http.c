@@ -9,6 +9,7 @@
 #include "gateway/stream.h"
 #include "gateway/upload.h"
 #include "gateway/watch.h"
+#include "gateway/websocket.h"
 
 #define POOL_BYTES (32 << 10) /* of a connection: request line, headers, and what is being sent */
 #define DISCARD_MAX                                                               \
@@ -32,6 +33,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
     x->fd = info ? info->connect_fd : -1;
+    list_init(&x->watched);
     atomic_init(&x->refs, 1);
     arena_init(&x->arena, 0);
     buf_init(&x->body, (size_t)x->gw->cfg->max_body);
@@ -52,6 +54,7 @@ exchange_unref(struct exchange *x)
     upstream_call_fini(&x->call);
     stream_free(x->stream);
     upload_free(x->upload);
+    websocket_free(x->websocket);
     buf_fini(&x->body);
     if (!x->borrowed)
         buf_fini(&x->out);
@@ -127,7 +130,9 @@ choose_way(struct exchange *x)
     bool kept = !m->client_streaming;
     int64_t most = kept ? x->gw->cfg->max_body : x->gw->cfg->max_upload;
     if (m->client_streaming && m->server_streaming) {
-        answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over gRPC only");
+        answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over WebSocket");
+        x->problem.http = MHD_HTTP_UPGRADE_REQUIRED;
+        answer_header(x, MHD_HTTP_HEADER_UPGRADE, "websocket");
     } else if (x->in.content_length > most) {
         answer_refuse(x, REASON_TOO_LARGE, NULL, "the body is larger than %lld bytes",
                       (long long)most);
@@ -158,8 +163,13 @@ on_headers(struct exchange *x)
 {
     x->stage = EXCHANGE_BODY;
     request_read_headers(x);
-    if (!x->refused)
+    if (!x->refused && websocket_wanted(x)) {
+        websocket_check(x);
+        if (!x->refused)
+            return websocket_accept(x);
+    } else if (!x->refused) {
         route(x);
+    }
     if (x->upload)
         return MHD_YES;
     bool long_body = x->in.content_length > DISCARD_MAX || x->in.transfer_encodings > 0;
@@ -274,8 +284,8 @@ http_start(struct gateway *gw, char *err, size_t err_size)
     /* More than cores: what several bring to a connection at once goes to the server in one write.
      */
     unsigned threads = (unsigned)(cfg->threads > 0 ? cfg->threads : cores > 1 ? 2 * cores : 2);
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
+                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
     struct buf certificate, key;
     buf_init(&certificate, PEM_MAX);
     buf_init(&key, PEM_MAX);
@@ -331,6 +341,7 @@ http_stop(struct gateway *gw)
     /* A daemon with suspended connections cannot be stopped; cancelled calls end at once. */
     wait_for_none(&gw->suspended, NSEC_NEVER);
     wait_for_none(&gw->in_flight, clock_now() + LAST_ANSWERS);
+    websockets_stop(gw->websockets);
     MHD_stop_daemon(gw->daemon);
     if (fd >= 0)
         close(fd);

@@ -11,6 +11,7 @@
 #include "gateway/gateway.h"
 #include "gateway/watch.h"
 #include "gateway/web/web.h"
+#include "gateway/websocket.h"
 
 #define FILES_BESIDE_CONNECTIONS 256
 #define DESCRIPTORS_MAX          (64 << 20)
@@ -86,6 +87,7 @@ start(struct gateway *gw, char *err, size_t err_size)
         return false;
     gw->metrics = metrics_new(&gw->schema);
     gw->watch = watch_new();
+    gw->websockets = websockets_new(gw);
     raise_file_limit(gw->cfg->max_connections);
     return start_upstream(gw, err, err_size) && http_start(gw, err, err_size);
 }
@@ -97,6 +99,8 @@ stop(struct gateway *gw)
         http_stop(gw);
     if (gw->upstream)
         upstream_free(gw->upstream);
+    if (gw->websockets)
+        websockets_free(gw->websockets);
     if (gw->watch)
         watch_free(gw->watch);
     if (gw->metrics)

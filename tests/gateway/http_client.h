@@ -106,7 +106,7 @@ class Connection
         r.status = static_cast<int>(std::strtol(r.head.c_str() + 9, nullptr, 10));
         if (r.status == 100)
             return receive(no_body, seconds);
-        if (no_body || r.status == 204 || r.status == 304)
+        if (no_body || r.status == 101 || r.status == 204 || r.status == 304)
             return r;
         if (r.header("Transfer-Encoding") == "chunked") {
             read_chunks(&r, seconds);
@@ -119,6 +119,24 @@ class Connection
         input_.erase(0, n);
         r.closed = closed_;
         return r;
+    }
+    // Bytes behind a response, of another protocol.
+    bool has(size_t n, double seconds)
+    {
+        while (input_.size() < n)
+            if (!more(seconds))
+                return false;
+        return true;
+    }
+    uint8_t at(size_t i) const
+    {
+        return static_cast<uint8_t>(input_[i]);
+    }
+    std::string take(size_t n)
+    {
+        std::string s = input_.substr(0, n);
+        input_.erase(0, n);
+        return s;
     }
     // True when the peer closes within the time.
     bool closes(double seconds)
