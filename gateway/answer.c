@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "gateway/frames.h"
 #include "gateway/stream.h"
 
 #define COMPRESS_FROM 1024
@@ -40,7 +41,11 @@ answer_problem(struct exchange *x)
     x->stage = EXCHANGE_DONE;
     buf_fini(&x->out);
     buf_init(&x->out, PROBLEM_MAX);
-    if (x->protocol == PROTOCOL_REST)
+    if (frames_used(x)) {
+        x->http = MHD_HTTP_OK;
+        x->content_type = frames_content_type(x);
+        frames_put_end(x, p, &x->out);
+    } else if (x->protocol == PROTOCOL_REST)
         problem_write(p, &x->gw->builtin, &x->out);
     else
         problem_write_connect(p, &x->out);
@@ -125,7 +130,7 @@ static void
 take_code(struct exchange *x, struct str v)
 {
     int64_t code;
-    if (str_to_i64(v, &code) && x->call.status == OK &&
+    if (str_to_i64(v, &code) && x->call.status == OK && !frames_used(x) &&
         ((code >= 200 && code <= 206) || code == 304))
         x->http = (int)code;
 }
@@ -165,7 +170,8 @@ answer_metadata(struct exchange *x)
 void
 answer_compress(struct exchange *x)
 {
-    if (!x->gw->cfg->gzip || x->borrowed || x->out.len < COMPRESS_FROM || !x->in.accepts_gzip)
+    if (!x->gw->cfg->gzip || frames_used(x) || x->borrowed || x->out.len < COMPRESS_FROM ||
+        !x->in.accepts_gzip)
         return;
     z_stream z = {0};
     if (deflateInit2(&z, 1, Z_DEFLATED, 15 + GZIP_WRAPPER, 8, Z_DEFAULT_STRATEGY) != Z_OK)

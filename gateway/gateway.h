@@ -52,8 +52,17 @@ enum exchange_stage {
     EXCHANGE_SENT,    /* and given to libmicrohttpd */
 };
 
-/* The protocols that one port speaks; see protocol.c. */
-enum exchange_protocol { PROTOCOL_REST, PROTOCOL_CONNECT_JSON, PROTOCOL_CONNECT_PROTO };
+/* The protocols that one port speaks. */
+enum exchange_protocol {
+    PROTOCOL_REST,
+    PROTOCOL_CONNECT_JSON,
+    PROTOCOL_CONNECT_PROTO,
+    PROTOCOL_WEB, /* gRPC-Web; from here on: see frames.h */
+    PROTOCOL_FIRST_FRAMED = PROTOCOL_WEB,
+    PROTOCOL_WEB_TEXT,
+    PROTOCOL_CONNECT_STREAM_JSON,
+    PROTOCOL_CONNECT_STREAM_PROTO,
+};
 
 #define EXCHANGE_HEADERS_MAX 24 /* of an answer */
 #define FORWARDED_MAX        24 /* headers that become metadata */

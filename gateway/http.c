@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "gateway/connect_get.h"
+#include "gateway/frames.h"
 #include "gateway/stream.h"
 #include "gateway/upload.h"
 #include "gateway/watch.h"
@@ -112,6 +114,8 @@ choose_protocol(struct exchange *x)
     const struct route_binding *b = x->match.binding;
     struct str type = x->in.content_type;
     bool json = media_type_is(type, STR("application/json")) || type.n == 0;
+    if (b->automatic && frames_protocol(type, &x->protocol))
+        return;
     if (b->automatic && media_type_is(type, STR("application/proto")))
         x->protocol = PROTOCOL_CONNECT_PROTO;
     else if (b->automatic && x->in.connect && json)
@@ -129,7 +133,10 @@ choose_way(struct exchange *x)
     const struct schema_method *m = x->match.binding->method;
     bool kept = !m->client_streaming;
     int64_t most = kept ? x->gw->cfg->max_body : x->gw->cfg->max_upload;
-    if (m->client_streaming && m->server_streaming) {
+    if (m->client_streaming && frames_used(x)) {
+        answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL,
+                      "streams of the caller are served over WebSocket and gRPC");
+    } else if (m->client_streaming && m->server_streaming) {
         answer_refuse(x, REASON_METHOD_NOT_FOUND, NULL, "this method is served over WebSocket");
         x->problem.http = MHD_HTTP_UPGRADE_REQUIRED;
         answer_header(x, MHD_HTTP_HEADER_UPGRADE, "websocket");
@@ -150,6 +157,8 @@ route(struct exchange *x)
     enum route_result found = route_find(&x->gw->routes, verb, x->path, &x->match);
     if (found == ROUTE_WRONG_VERB && str_eq(verb, STR("OPTIONS")))
         cors_options(x, x->match.allow_text);
+    else if (found == ROUTE_WRONG_VERB && connect_get(x))
+        return;
     else if (found != ROUTE_FOUND)
         refuse_route(x, found);
     else

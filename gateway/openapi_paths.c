@@ -176,7 +176,8 @@ write_body(struct doc *d, const struct route_binding *b)
 {
     const struct schema_message *m =
         b->body && b->body->message ? b->body->message : b->method->input;
-    if (!b->body && !b->body_all)
+    bool both = b->method->client_streaming && b->method->server_streaming;
+    if ((!b->body && !b->body_all) || both)
         return;
     doc_open(d, "requestBody", '{');
     if (m->field_count > 0)
@@ -192,6 +193,10 @@ write_body(struct doc *d, const struct route_binding *b)
             schema_write_rest(d, b);
         body_examples(d, b);
         doc_close(d, '}');
+        if (b->method->client_streaming)
+            doc_raw(
+                d, "application/json",
+                STR("{\"schema\":{\"type\":\"array\",\"description\":\"The same messages.\"}}"));
     }
     doc_close(d, '}');
     doc_close(d, '}');
@@ -325,6 +330,11 @@ write_operation(struct doc *d, const struct operation *op)
     responses_write(d, b, &policy);
     write_policy(d, b, &policy);
     doc_text(d, "x-luna-streaming", streaming_of(b->method));
+    if (b->method->client_streaming || b->method->server_streaming)
+        doc_text(
+            d, "x-luna-websocket",
+            "A GET on this path with Upgrade: websocket, subprotocol luna.json: a text message "
+            "each way is one JSON message, an empty one ends the request.");
     write_routes(d, b);
     write_samples(d, b);
     doc_close(d, '}');

@@ -284,11 +284,23 @@ write_queued(struct doc *d)
     doc_close(d, '}');
 }
 
-void
-responses_write(struct doc *d, const struct route_binding *b, const struct method_policy *p)
+/* A stream both ways is refused over plain HTTP. */
+static void
+write_upgrade(struct doc *d)
+{
+    doc_open(d, "426", '{');
+    doc_text(d, "description", "This method is served over WebSocket.");
+    doc_open(d, "content", '{');
+    doc_raw(d, "application/json",
+            STR("{\"schema\":{\"$ref\":\"#/components/schemas/LunaError\"}}"));
+    doc_close(d, '}');
+    doc_close(d, '}');
+}
+
+static void
+write_success(struct doc *d, const struct route_binding *b, const struct method_policy *p)
 {
     const char *text = b->method->output->comment;
-    doc_open(d, "responses", '{');
     doc_open(d, "200", '{');
     doc_comment(d, "description", *text ? text : "The answer.");
     doc_open(d, "headers", '{');
@@ -300,6 +312,16 @@ responses_write(struct doc *d, const struct route_binding *b, const struct metho
     doc_close(d, '}');
     answer_content(d, b);
     doc_close(d, '}');
+}
+
+void
+responses_write(struct doc *d, const struct route_binding *b, const struct method_policy *p)
+{
+    doc_open(d, "responses", '{');
+    if (b->method->client_streaming && b->method->server_streaming)
+        write_upgrade(d);
+    else
+        write_success(d, b, p);
     if (strstr(b->method->comment, " 202"))
         write_queued(d);
     for (size_t i = 0; i < ARRAY_LEN(failures); i++) {

@@ -7,6 +7,7 @@
  * is not asked for more, and gRPC's flow control holds it back.
  */
 #include "gateway/stream.h"
+#include "gateway/frames.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #define PENDING_ENOUGH (64 << 10) /* bytes for the client, from which on no more is asked for */
 #define BLOCK_BYTES    (16 << 10)
 
-enum stream_format { FORMAT_NDJSON, FORMAT_SSE, FORMAT_BYTES };
+enum stream_format { FORMAT_NDJSON, FORMAT_SSE, FORMAT_BYTES, FORMAT_FRAMES };
 
 struct stream {
     pthread_mutex_t lock;
@@ -56,6 +57,8 @@ begin_answer(struct stream *s)
         x->content_type = "text/event-stream";
     else if (s->format == FORMAT_NDJSON)
         x->content_type = "application/x-ndjson";
+    else if (s->format == FORMAT_FRAMES)
+        x->content_type = frames_content_type(x);
     answer_metadata(x);
     answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     answer_header(x, "X-Accel-Buffering", "no"); /* proxies of nginx's kind pass it on at once */
@@ -72,9 +75,31 @@ put_failure(struct stream *s)
         s->broken = true;
         return;
     }
+    if (s->format == FORMAT_FRAMES) {
+        frames_put_end(x, &x->problem, &s->pending);
+        return;
+    }
     buf_puts(&s->pending, s->format == FORMAT_SSE ? "event: error\ndata: " : "{\"error\":");
     problem_write(&x->problem, &x->gw->builtin, &s->pending);
     buf_puts(&s->pending, s->format == FORMAT_SSE ? "\n\n" : "}\n");
+}
+
+static bool
+put_framed(struct stream *s, struct str wire)
+{
+    struct exchange *x = s->x;
+    struct json_error err;
+    struct buf json;
+    if (x->protocol != PROTOCOL_CONNECT_STREAM_JSON) {
+        frames_put(x, wire, &s->pending);
+        return !s->pending.overflow;
+    }
+    buf_init(&json, (size_t)x->gw->cfg->max_answer);
+    bool put = answer_encode(x, wire, &json, &err) && !json.overflow;
+    if (put)
+        frames_put(x, (struct str){json.data, json.len}, &s->pending);
+    buf_fini(&json);
+    return put && !s->pending.overflow;
 }
 
 static bool
@@ -84,6 +109,8 @@ put_message(struct stream *s, struct str wire)
     struct json_error err;
     if (s->format == FORMAT_BYTES)
         return answer_http_body(x, wire, &s->pending);
+    if (s->format == FORMAT_FRAMES)
+        return put_framed(s, wire);
     if (s->format == FORMAT_SSE)
         buf_puts(&s->pending, "data: ");
     bool put = answer_encode(x, wire, &s->pending, &err);
@@ -138,6 +165,8 @@ on_end(struct upstream_call *c)
             s->answered = true;
         }
     }
+    if (c->status == OK && !s->ended && s->format == FORMAT_FRAMES)
+        frames_put_end(x, NULL, &s->pending);
     s->ended = true;
     begin_answer(s);
     wake(s);
@@ -199,9 +228,10 @@ stream_start(struct exchange *x, struct str message)
     pthread_mutex_init(&s->lock, NULL);
     s->x = x;
     s->last = clock_now();
-    s->format = strcmp(b->method->output->full_name, "google.api.HttpBody") == 0 ? FORMAT_BYTES
-                : accepts(x->in.accept, STR("text/event-stream"))                ? FORMAT_SSE
-                                                                                 : FORMAT_NDJSON;
+    s->format = frames_used(x)                                                     ? FORMAT_FRAMES
+                : strcmp(b->method->output->full_name, "google.api.HttpBody") == 0 ? FORMAT_BYTES
+                : accepts(x->in.accept, STR("text/event-stream"))                  ? FORMAT_SSE
+                                                                                   : FORMAT_NDJSON;
     buf_init(&s->pending, (size_t)gw->cfg->max_answer + 2 * PENDING_ENOUGH);
     x->stream = s;
     x->call.on_end = on_end;

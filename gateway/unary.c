@@ -1,6 +1,7 @@
 /* Calls with one request message; those with one answer to their end. */
 #include <inttypes.h>
 
+#include "gateway/frames.h"
 #include "gateway/stream.h"
 #include "gateway/upload.h"
 #include "gateway/watch.h"
@@ -67,7 +68,13 @@ write_answer(struct exchange *x, struct str wire, struct json_error *err)
         buf_put(&x->out, wire.p, wire.n);
         return !x->out.overflow;
     }
-    if (strcmp(m->full_name, "google.api.HttpBody") == 0)
+    if (frames_used(x)) {
+        x->content_type = frames_content_type(x);
+        frames_put(x, wire, &x->out);
+        frames_put_end(x, NULL, &x->out);
+        return !x->out.overflow;
+    }
+    if (strcmp(m->full_name, "google.api.HttpBody") == 0 && x->protocol == PROTOCOL_REST)
         return answer_http_body(x, wire, &x->out);
     x->content_type = "application/json";
     return answer_encode(x, wire, &x->out, err);
@@ -115,7 +122,10 @@ make_message(struct exchange *x, struct buf *message)
 {
     struct json_error err;
     struct str body = {x->body.data, x->body.len};
-    if (x->protocol == PROTOCOL_CONNECT_PROTO) {
+    if (frames_used(x) && !frames_take(x, &body))
+        return false;
+    if (x->protocol == PROTOCOL_CONNECT_PROTO ||
+        (frames_used(x) && x->protocol != PROTOCOL_CONNECT_STREAM_JSON)) {
         buf_put(message, body.p, body.n);
         return true;
     }

@@ -134,6 +134,8 @@ websocket_flush(struct websocket *ws)
         ws->dead = true;
     else
         send_close(ws);
+    if (!wslay_event_want_read(ws->frames) && !wslay_event_want_write(ws->frames))
+        ws->dead = true; /* both halves of the closing handshake are done */
     bool room = wslay_event_get_queued_msg_length(ws->frames) < SOCKET_PENDING_ENOUGH;
     if (ws->wants_next && room && !ws->over) {
         ws->wants_next = false;
@@ -174,10 +176,9 @@ serve(struct websocket *ws, uint32_t events)
         ws->dead = true;
     if (!ws->dead)
         websocket_flush(ws);
-    bool ended =
-        ws->dead || (!wslay_event_want_read(ws->frames) && !wslay_event_want_write(ws->frames));
+    bool dead = ws->dead;
     pthread_mutex_unlock(&ws->lock);
-    if (ended)
+    if (dead)
         drop(ws);
 }
 

@@ -229,10 +229,12 @@ TEST_F(Uploads, AreAnsweredEarlyWithTheTrueStatus)
     EXPECT_NE(r.body.find("not this shelf"), std::string::npos);
     c.send(chunk("{\"name\":\"b\"}\n") + "0\r\n\r\n");
     EXPECT_TRUE(c.closes(10));
-    // A mistake in the first line of a body without an end.
+    // A mistake in a body without an end.
     plan_answer("luna.testing.Everything", "{}");
     Connection wrong(gateway->port);
     wrong.send(head("/v1/books:add", "application/x-ndjson"));
+    wrong.send(chunk("{\"name\":\"a\"}\n"));
+    EXPECT_TRUE(streams.wait([](const Seen &s) { return s.messages.size() == 1; }));
     wrong.send(chunk("{\"nmae\":\"a\"}\n"));
     EXPECT_EQ(wrong.receive(false, 20).status, 422);
     EXPECT_TRUE(streams.wait([](const Seen &s) { return s.cancelled; }));

@@ -189,6 +189,7 @@ TEST_F(WebSockets, SayHowTheyFailed)
     }
     plan_echo();
     WebSocket utf8(gateway->port, "/v1/chat");
+    EXPECT_TRUE(streams.wait([](const Seen &s) { return !s.method.empty(); }));
     utf8.text("\xff\xfe");
     EXPECT_EQ(utf8.next().close_code(), 1007);
     EXPECT_TRUE(streams.wait([](const Seen &s) { return s.cancelled; }));
@@ -223,9 +224,9 @@ TEST_F(WebSockets, LookAtWhoCalls)
         plan_echo();
         auto ws = open("/v1/chat", row.headers);
         EXPECT_EQ(ws.answer.status, row.status) << row.headers;
-        if (row.status == 101) /* the next one comes when this one is over */
+        if (row.status == 101) { // the next one comes when this one is over
+            EXPECT_TRUE(streams.wait([](const Seen &s) { return !s.method.empty(); }));
             ws.send(CLOSE, "\x03\xe8");
-        if (row.status == 101) {
             EXPECT_TRUE(streams.wait([](const Seen &s) { return s.done; })) << row.headers;
         }
     }

@@ -76,6 +76,10 @@ download(struct call *call, const Luna__Testing__EchoCommand *req, struct stream
         st = wait_ms(call, req->sleep_ms);
         m.body.len = req->bytes;
         m.body.data = arena_alloc(stream_arena(out), req->bytes);
+        if (req->stamp && req->bytes >= sizeof(nsec_t)) {
+            nsec_t now = clock_now();
+            memcpy(m.body.data, &now, sizeof(now));
+        }
         if (st == OK)
             st = download_send(out, &m);
     }
