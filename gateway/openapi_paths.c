@@ -176,8 +176,7 @@ write_body(struct doc *d, const struct route_binding *b)
 {
     const struct schema_message *m =
         b->body && b->body->message ? b->body->message : b->method->input;
-    bool both = b->method->client_streaming && b->method->server_streaming;
-    if ((!b->body && !b->body_all) || both)
+    if (!b->body && !b->body_all)
         return;
     doc_open(d, "requestBody", '{');
     if (m->field_count > 0)

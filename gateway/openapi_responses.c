@@ -289,7 +289,10 @@ static void
 write_upgrade(struct doc *d)
 {
     doc_open(d, "426", '{');
-    doc_text(d, "description", "This method is served over WebSocket.");
+    doc_text(
+        d, "description",
+        "Over plain HTTP, always: the method is served over WebSocket, and the bodies here are "
+        "its messages.");
     doc_open(d, "content", '{');
     doc_raw(d, "application/json",
             STR("{\"schema\":{\"$ref\":\"#/components/schemas/LunaError\"}}"));
@@ -318,10 +321,9 @@ void
 responses_write(struct doc *d, const struct route_binding *b, const struct method_policy *p)
 {
     doc_open(d, "responses", '{');
+    write_success(d, b, p);
     if (b->method->client_streaming && b->method->server_streaming)
         write_upgrade(d);
-    else
-        write_success(d, b, p);
     if (strstr(b->method->comment, " 202"))
         write_queued(d);
     for (size_t i = 0; i < ARRAY_LEN(failures); i++) {

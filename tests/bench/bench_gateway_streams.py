@@ -13,7 +13,8 @@ SECONDS = 5
 def run(bench, _stack=None):
     descriptors = os.path.join(bench.build, "gen", "gateway", "browser_echo.bin")
     grpc, rest = free_port(), free_port()
-    with Running([bench.program("interop_server"), f"--listen-address=127.0.0.1:{grpc}"], port=grpc), \
+    with Running([bench.program("interop_server"), f"--listen-address=127.0.0.1:{grpc}", f"--max-streams={CLIENTS}"],
+                 port=grpc), \
          Running([bench.program("luna-gateway"), f"--listen-address=127.0.0.1:{rest}", f"--upstream=127.0.0.1:{grpc}",
                   f"--descriptors={descriptors}", "--log-level=WARNING", f"--max-requests={2 * CLIENTS}"],
                  port=rest) as gateway:

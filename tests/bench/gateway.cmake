@@ -16,4 +16,4 @@ add_dependencies(gateway_json_bench gateway_bench_types)
 
 luna_program(mhd_bare SOURCES mhd_bare.c LIBS PkgConfig::MHD Threads::Threads)
 luna_program(paced_load SOURCES paced_load.c LIBS m)
-luna_program(gateway_sse SOURCES gateway_sse.c)
+luna_program(gateway_sse SOURCES gateway_sse.c LIBS luna_base)

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/str.h"
+
 #define IN_BYTES   512
 #define STAMP_TEXT 12 /* nine bytes as base64 */
 #define WAVE       100
@@ -170,8 +172,10 @@ main(int argc, char **argv)
 {
     if (argc != 6)
         return fprintf(stderr, "gateway_sse PORT PATH CLIENTS SECONDS PID\n"), 2;
-    size_t count = (size_t)atol(argv[3]);
-    uint64_t seconds = (uint64_t)atol(argv[4]) * 1000000000u;
+    uint64_t port, count, seconds;
+    if (!str_to_u64(str_of(argv[1]), &port) || !str_to_u64(str_of(argv[3]), &count) ||
+        !str_to_u64(str_of(argv[4]), &seconds) || port > 65535 || count == 0)
+        return fprintf(stderr, "gateway_sse: not a number\n"), 2;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -183,7 +187,7 @@ main(int argc, char **argv)
         die("start");
     double before = rss_bytes(argv[5]);
     for (size_t i = 0; i < count; i++) {
-        open_client(&clients[i], atoi(argv[1]), argv[2]);
+        open_client(&clients[i], (int)port, argv[2]);
         if (i % WAVE == WAVE - 1)
             run_until(now_ns() + 30000000000u, i + 1 - WAVE / 2);
     }
@@ -193,7 +197,7 @@ main(int argc, char **argv)
     run_until(now_ns() + 1000000000u, count + 1);
     measuring = true;
     uint64_t begin = now_ns();
-    run_until(begin + seconds, count + 1);
+    run_until(begin + seconds * 1000000000u, count + 1);
     double took = (double)(now_ns() - begin) / 1e9, grown = rss_bytes(argv[5]) - before;
     qsort(delays_us, delay_count, sizeof(*delays_us), by_size);
     if (left > 0 || delay_count == 0)

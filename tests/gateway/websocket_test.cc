@@ -179,8 +179,10 @@ TEST_F(WebSockets, SayHowTheyFailed)
         {"/v1/watch/x?nope=1", TEXT, "", "nope", 4003},
         {"/v1/watch/x", TEXT, "{}", "complete", 4003},
     };
+    p = Plan();
+    p.paused = true;
     for (auto &row : table) {
-        plan_echo();
+        streams.plan(p);
         WebSocket bad(gateway->port, row.target);
         bad.send(row.opcode, row.message);
         Frame f = bad.next();
