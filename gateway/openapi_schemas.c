@@ -20,7 +20,8 @@ static void
 mark(struct doc *d, const struct schema_message *m, unsigned use, int depth)
 {
     size_t index = doc_message_index(d, m);
-    if (m->wkt != WKT_NONE || method_has_http_body(m) || depth == NESTING_MAX)
+    bool bytes = depth == 0 && method_has_http_body(m); /* a whole body: it has no schema */
+    if (m->wkt != WKT_NONE || bytes || depth == NESTING_MAX)
         return;
     if ((d->message_use[index] & use) == use)
         return;
