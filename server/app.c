@@ -404,6 +404,7 @@ struct admin_work {
     const char *name;
     bool admin;
     bool if_missing;
+    bool rebuild_counts;
     struct db *db;
     struct stop_hook stop;
     bool ok;
@@ -418,7 +419,7 @@ on_admin_stop(struct stop_hook *h)
 }
 
 static void
-create_account(struct ctx *ctx, void *arg)
+do_admin_work(struct ctx *ctx, void *arg)
 {
     struct admin_work *w = arg;
     db_attach(w->db, ctx->reactor);
@@ -427,7 +428,11 @@ create_account(struct ctx *ctx, void *arg)
     reactor_at_stop(ctx->reactor, &w->stop);
     ctx->deadline = clock_now() + SEC(10);
     enum status st = db_wait_healthy(ctx);
-    if (st == OK)
+    if (w->rebuild_counts)
+        ctx->deadline = NSEC_NEVER;
+    if (st == OK && w->rebuild_counts)
+        st = counts_admin_rebuild(ctx, stdout);
+    else if (st == OK)
         st = quota_admin_create_account(ctx, w->name, w->admin, w->if_missing, stdout);
     w->ok = st == OK;
     if (!w->ok)
@@ -457,9 +462,12 @@ app_admin(const struct config *cfg, int count, char **words)
 {
     struct admin_work w = {.cfg = cfg};
     char err[512];
-    if (count < 1 || strcmp(words[0], "create-account") != 0 ||
-        !parse_create_account(&w, count, words)) {
-        fputs("luna-server: admin takes create-account NAME [--admin] [--if-missing]\n", stderr);
+    w.rebuild_counts = count == 1 && strcmp(words[0], "rebuild-counts") == 0;
+    if (!w.rebuild_counts && (count < 1 || strcmp(words[0], "create-account") != 0 ||
+                              !parse_create_account(&w, count, words))) {
+        fputs("luna-server: admin takes create-account NAME [--admin] [--if-missing], or "
+              "rebuild-counts\n",
+              stderr);
         return 2;
     }
     struct config owner = *cfg;
@@ -474,7 +482,7 @@ app_admin(const struct config *cfg, int count, char **words)
         return 2;
     }
     w.db = open_db(&owner);
-    reactor_run_main(create_account, &w);
+    reactor_run_main(do_admin_work, &w);
     db_close(w.db);
     quota_close();
     return w.ok ? 0 : 1;

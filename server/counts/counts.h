@@ -11,6 +11,8 @@
 #ifndef LUNA_COUNTS_COUNTS_H
 #define LUNA_COUNTS_COUNTS_H
 
+#include <stdio.h>
+
 #include "db/db.h"
 #include "run/ctx.h"
 
@@ -369,5 +371,10 @@ struct counts_estimate {
  * that is wrong. Fails: BAD_FIELD, SPACE_NOT_FOUND. */
 enum status counts_estimate(struct ctx *ctx, int64_t space_id, usec_t at, double error_rate,
                             struct counts_estimate *ret) WARN_UNUSED;
+
+/* `luna-server admin rebuild-counts`, as the owner of the schema: makes all checkpoints of all
+ * accounts anew from the readings, and says how many to `out`. No answer changes, before, while or
+ * after. */
+enum status counts_admin_rebuild(struct ctx *ctx, FILE *out) WARN_UNUSED;
 
 #endif

@@ -359,6 +359,14 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS value;
 -- write
 SELECT luna_counts_fill($1, $2, $3) AS value;
 
+-- name: counts_rebuild :many
+-- params: int8, int4, int4
+-- row: counts_rebuilt
+-- write
+-- bounded: by a hundred DPUs
+SELECT account_id, dpu_id, made
+FROM luna_counts_rebuild($1, $2, $3);
+
 -- ---- counts
 
 -- name: counts_current :one

@@ -38,6 +38,12 @@ struct counts_extent {
     bool has_seen_until;
 };
 
+struct counts_rebuilt {
+    int64_t account_id;
+    int32_t dpu_id;
+    int64_t made;
+};
+
 struct counts_edge {
     usec_t at;
 };

@@ -1,0 +1,1 @@
+DROP FUNCTION luna_counts_rebuild(bigint, integer, integer);
