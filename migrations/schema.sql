@@ -163,24 +163,51 @@ DECLARE
     left_over bigint[];
     outcomes smallint[];
     wanted bigint[];
+    fast boolean := false;
 BEGIN
-    WITH ins AS (
-        INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
-        SELECT account, u.at, now(), u.dpu,
-            CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
-        FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
-        JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
-        WHERE u.dedupe <> 2 OR NOT EXISTS (
-            SELECT FROM counts_reading r
-            WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at
-                AND sign(r.tag) = u.direction)
-        ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
-        ON CONFLICT DO NOTHING
-        RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
-    )
-    SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
-    INTO stored_dpus, stored_ats, stored_tags
-    FROM ins i;
+    IF cardinality(dpus) >= 256 THEN
+        BEGIN
+            WITH ins AS (
+                INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
+                SELECT account, u.at, now(), u.dpu,
+                    CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
+                FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
+                JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
+                WHERE u.dedupe <> 2 OR NOT EXISTS (
+                    SELECT FROM counts_reading r
+                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at
+                        AND sign(r.tag) = u.direction)
+                ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
+                RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+            )
+            SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
+            INTO stored_dpus, stored_ats, stored_tags
+            FROM ins i;
+            fast := true;
+        EXCEPTION
+            WHEN unique_violation THEN -- some repeat what is there: one by one then
+                fast := false;
+        END;
+    END IF;
+    IF NOT fast THEN
+        WITH ins AS (
+            INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
+            SELECT account, u.at, now(), u.dpu,
+                CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
+            FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
+            JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
+            WHERE u.dedupe <> 2 OR NOT EXISTS (
+                SELECT FROM counts_reading r
+                WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at
+                    AND sign(r.tag) = u.direction)
+            ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
+            ON CONFLICT DO NOTHING
+            RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+        )
+        SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
+        INTO stored_dpus, stored_ats, stored_tags
+        FROM ins i;
+    END IF;
     IF coalesce(cardinality(stored_dpus), 0) = cardinality(dpus) THEN
         PERFORM luna_counts_fold_late(account, stored_dpus, stored_ats, stored_tags);
         RETURN;
