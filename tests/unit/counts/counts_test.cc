@@ -36,12 +36,14 @@ class counts : public testing::Test
         db_setup setup;
         setup.url = pg().url(database, "luna_app");
         setup.sql = {&counts_sql};
+        struct stop_hook stop = {};
+        stop.fn = [](struct stop_hook *) { counts_detach(reactor_current()); };
         with_db(setup, [&](struct ctx *ctx) {
             ctx->who.account_id = account;
             ctx->who.role = ROLE_MEMBER;
             counts_attach(ctx->reactor);
+            reactor_at_stop(ctx->reactor, &stop); /* when what it does behind the calls has ended */
             body(ctx);
-            counts_detach(ctx->reactor);
         });
     }
 
