@@ -10,25 +10,26 @@
 /* ---- current: callers of the same space share a statement -------------------------------------
  */
 
-/* A statement under way, or about to leave at the end of this turn. Callers that come once it has
- * left wait for the next one: their answer must not be older than their question. */
+/* A statement that waits to leave, or is under way. For each space one is in the air at most, and
+ * one takes callers on meanwhile: nobody's answer is older than his question. */
 struct flight {
-    struct list link; /* in the reactor's flights, until it leaves */
+    struct list link; /* in the reactor's flights, until it lands */
     int64_t account_id;
     int64_t space_id;
-    size_t callers; /* who wait, the first included */
+    size_t callers; /* who hold on to it, the first included */
     struct cond landed;
+    bool airborne;
     bool done;
     enum reason failed;
     struct counts_value value;
 };
 
 static struct flight *
-find_flight(struct counts_reactor *c, int64_t account_id, int64_t space_id)
+find_flight(struct counts_reactor *c, int64_t account_id, int64_t space_id, bool airborne)
 {
-    list_foreach_safe (it, next, &c->flights) {
+    list_foreach (it, &c->flights) {
         struct flight *f = container_of(it, struct flight, link);
-        if (f->account_id == account_id && f->space_id == space_id)
+        if (f->account_id == account_id && f->space_id == space_id && f->airborne == airborne)
             return f;
     }
     return NULL;
@@ -49,32 +50,52 @@ leave_flight(struct flight *f)
         free(f);
 }
 
-/* Waits for the flight of another caller. When that failed for a reason of its own (cancelled,
- * late), this one asks for itself. */
 static enum status
-join_flight(struct ctx *ctx, struct flight *f, struct counts_value *ret)
+wait_landed(struct ctx *ctx, struct flight *f)
 {
     enum status st = OK;
     f->callers++;
     while (!f->done && st == OK)
         st = cond_wait(&f->landed, ctx);
-    const bool landed = st == OK && f->failed == REASON_NONE;
+    return st;
+}
+
+/* Waits for the flight of another caller. When that failed for a reason of its own (cancelled,
+ * late), this one asks for itself. */
+static enum status
+join_flight(struct ctx *ctx, struct flight *f, struct counts_value *ret)
+{
+    enum status st = wait_landed(ctx, f);
+    const int64_t space_id = f->space_id;
+    const enum reason failed = f->failed;
+    const bool landed = st == OK && failed == REASON_NONE;
     if (landed)
         *ret = f->value;
-    const enum reason failed = f->failed;
     leave_flight(f);
     if (st != OK || landed)
         return st;
     if (failed == REASON_SPACE_NOT_FOUND)
         return fail_plain(ctx, SPACE_NOT_FOUND);
-    return read_current(ctx, f->space_id, ret);
+    return read_current(ctx, space_id, ret);
+}
+
+/* Others get aboard while the flight before is in the air, or until the end of this turn. */
+static enum status
+board(struct ctx *ctx, struct counts_reactor *c, const struct flight *f)
+{
+    struct flight *before = find_flight(c, f->account_id, f->space_id, true);
+    if (!before)
+        return fiber_yield(ctx);
+    enum status st = wait_landed(ctx, before);
+    leave_flight(before);
+    return st;
 }
 
 enum status
 counts_current(struct ctx *ctx, int64_t space_id, struct counts_value *ret)
 {
     struct counts_reactor *c = counts_of(ctx->reactor);
-    struct flight *f = find_flight(c, ctx->who.account_id, space_id);
+    struct flight *f = find_flight(c, ctx->who.account_id, space_id, false);
     if (f)
         return join_flight(ctx, f, ret);
     f = calloc(1, sizeof(*f));
@@ -84,11 +105,11 @@ counts_current(struct ctx *ctx, int64_t space_id, struct counts_value *ret)
     f->callers = 1;
     cond_init(&f->landed);
     list_push(&c->flights, &f->link);
-    /* Others of this turn get aboard. */
-    enum status st = fiber_yield(ctx);
-    list_remove(&f->link);
+    enum status st = board(ctx, c, f);
+    f->airborne = true;
     if (st == OK)
         st = read_current(ctx, space_id, &f->value);
+    list_remove(&f->link);
     f->done = true;
     f->failed = st == OK ? REASON_NONE : ctx->error.reason;
     if (st == OK)
