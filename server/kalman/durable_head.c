@@ -155,10 +155,12 @@ durable_walk_log(struct ctx *ctx, struct durable_walk *w, const struct kalman_lo
         struct durable_series all = merge(ctx->arena, &read, &left, read.n < PAGE, p, &taken);
         if ((st = durable_walk_over(ctx, w, &all)) != OK)
             return st;
-        left.times += taken;
-        left.sequences += taken;
-        left.numbers += taken * p;
-        left.n -= taken;
+        if (taken > 0) {
+            left.times += taken;
+            left.sequences += taken;
+            left.numbers += taken * p;
+            left.n -= taken;
+        }
     } while (page.times.n == PAGE);
     return OK;
 }

@@ -47,21 +47,6 @@ compare_optional(int op, bool has, const T &a, const T &b)
     return has ? compare(op, a, b) : op == 1;
 }
 
-/* `*` is any text. */
-bool
-glob(const std::string &pattern, const std::string &s, size_t p = 0, size_t i = 0)
-{
-    if (p == pattern.size())
-        return i == s.size();
-    if (pattern[p] == '*') {
-        for (size_t k = i; k <= s.size(); k++)
-            if (glob(pattern, s, p + 1, k))
-                return true;
-        return false;
-    }
-    return i < s.size() && s[i] == pattern[p] && glob(pattern, s, p + 1, i + 1);
-}
-
 std::string
 quoted(rng &r, const std::string &s)
 {
