@@ -58,17 +58,18 @@ take_message(struct exchange *x)
 bool
 connect_get(struct exchange *x)
 {
+    struct route_match match; /* x->match says what the path does answer */
     struct str encoding = parameter(x, STR("encoding"));
     bool proto = str_eq(encoding, STR("proto"));
     if (strcmp(x->method, "GET") != 0 || (!proto && !str_eq(encoding, STR("json"))))
         return false;
-    if (route_find(&x->gw->routes, STR("POST"), x->path, &x->match) != ROUTE_FOUND ||
-        !x->match.binding->automatic || x->match.binding->method->client_streaming ||
-        x->match.binding->method->server_streaming)
+    if (route_find(&x->gw->routes, STR("POST"), x->path, &match) != ROUTE_FOUND)
         return false;
+    const struct schema_method *m = match.binding->method;
+    if (!match.binding->automatic || m->client_streaming || m->server_streaming || !is_safe(x, m))
+        return false;
+    x->match = match;
     x->protocol = proto ? PROTOCOL_CONNECT_PROTO : PROTOCOL_CONNECT_JSON;
-    if (!is_safe(x, x->match.binding->method))
-        return false;
     take_message(x);
     return true;
 }
