@@ -167,7 +167,7 @@ TEST_F(Uploads, AreNotKept)
     const size_t instrumentation = 0;
 #endif
     EXPECT_LT(before, (40u << 20) + instrumentation) << "60 MB must not be kept";
-    EXPECT_LT(resident_bytes(), (50u << 20) + instrumentation);
+    EXPECT_LT(resident_bytes(), (50u << 20) + 5 * instrumentation); // what was freed is kept aside
 }
 
 TEST_F(Uploads, OfBytesAreExact)
