@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define PENDING_ENOUGH (64 << 10) /* bytes for the client, from which on no more is asked for */
-#define BLOCK_BYTES    (1 << 10) /* for HTTP/1.0 alone: chunks are made where they are sent from */
+#define BLOCK_BYTES    (1 << 10)  /* for HTTP/1.0; chunks are made where they are sent from */
 
 enum stream_format { FORMAT_NDJSON, FORMAT_SSE, FORMAT_BYTES, FORMAT_FRAMES };
 
