@@ -40,7 +40,10 @@ struct ssm_run {
 
     double *a_next, *work, *turned, *mv_inf, *f_inf, *rqr;
     struct ssm_entry *t; /* the entries of T that are not zero, by rows */
-    size_t t_count;
+    size_t t_count, *t_from;
+    struct ssm_entry *singles; /* the rows of T with one entry */
+    uint32_t *generals;        /* the others */
+    size_t single_count, general_count;
     struct ssm_entry *z; /* those of Z, by rows; row i from z_from[i] */
     size_t *z_from;
     double log_inf_units; /* sum of log P1inf */
