@@ -83,6 +83,8 @@ filter_level(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
     struct kalman_filter_result out;
     struct kalman_convention c;
     kalman_read_convention(req->likelihood_convention, &c);
+    if (req->robust)
+        return fail_field(ctx, "robust", "needs a model");
     if (c.concentrated)
         return fail_field(ctx, "likelihood_convention", "needs a model");
     in.omit_diffuse_constant = c.convention == SSM_OMIT_DIFFUSE_CONSTANT;
@@ -90,6 +92,7 @@ filter_level(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
     if (st != OK)
         return st;
     write_filtered(req, &out, resp);
+    resp->cost_units = 1;
     if (req->include_log_likelihood)
         write_log_likelihood(out.log_likelihood, resp);
     return OK;
@@ -108,6 +111,25 @@ write_innovations(struct call *call, const struct kalman_answer *a, Luna__V1__Fi
         resp->innovations[i] = diffuse ? 0 : a->filtered.v[i];
         resp->innovation_variances[i] = diffuse ? INFINITY : a->filtered.f[i];
     }
+}
+
+static enum status
+read_robust(struct ctx *ctx, const Luna__V1__FilterRequest *req, struct ssm_robust *ret)
+{
+    static const double usual[] = {0, 9, 1.345, 4};
+    const Luna__V1__RobustFilter *r = req->robust;
+    if (!r)
+        return OK;
+    if (r->kind < LUNA__V1__ROBUST_KIND__ROBUST_KIND_GATE ||
+        r->kind > LUNA__V1__ROBUST_KIND__ROBUST_KIND_STUDENT)
+        return fail_field(ctx, "robust.kind", "is not known");
+    if (!(r->threshold >= 0 && isfinite(r->threshold)))
+        return fail_field(ctx, "robust.threshold", "is not above zero");
+    if (req->include_log_likelihood)
+        return fail_field(ctx, "include_log_likelihood", "has no meaning for a robust filter");
+    ret->kind = (enum ssm_robust_kind)r->kind;
+    ret->threshold = r->threshold > 0 ? r->threshold : usual[r->kind];
+    return OK;
 }
 
 static enum status
@@ -131,6 +153,8 @@ filter_model(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
                              .count = req->n_results,
                              .concentrated = c.concentrated,
                              .convention = c.convention};
+    if ((st = read_robust(&call->ctx, req, &ask.robust)) != OK)
+        return st;
     if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
         return st;
     size_t m = a.model->s.m, n = req->n_results;
@@ -143,6 +167,9 @@ filter_model(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
     resp->states = kalman_write_states(arena, a.model, &t, &resp->n_states);
     resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
     resp->estimated = a.model->unknown > 0 && a.fit.end == FIT_CONVERGED;
+    resp->weights = a.filtered.weight;
+    resp->n_weights = a.filtered.weight ? n : 0;
+    resp->cost_units = a.units;
     if (req->include_innovations)
         write_innovations(call, &a, resp);
     if (req->include_log_likelihood)
@@ -217,6 +244,9 @@ kalman_rpc_smooth(struct call *call, const Luna__V1__SmoothRequest *req,
                              .count = req->n_results,
                              .concentrated = c.concentrated,
                              .convention = c.convention};
+    if (req->lag < 0 || (req->lag > 0 && (req->include_disturbances || req->include_auxiliary)))
+        return fail_field(&call->ctx, "lag", req->lag < 0 ? "is negative" : "is for states alone");
+    ask.lag = (size_t)req->lag;
     ask.smooth = (req->include_variances ? SSM_SMOOTH_VARIANCE : 0U) |
                  (req->include_disturbances ? SSM_SMOOTH_DISTURBANCES : 0U) |
                  (req->include_auxiliary ? SSM_SMOOTH_AUXILIARY : 0U);
@@ -233,6 +263,7 @@ kalman_rpc_smooth(struct call *call, const Luna__V1__SmoothRequest *req,
     resp->states = kalman_write_states(arena, a.model, &t, &resp->n_states);
     resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
     resp->log_likelihood = a.log_likelihood;
+    resp->cost_units = a.units;
     write_disturbances(call, req, &a, resp);
     return OK;
 }
@@ -295,7 +326,9 @@ kalman_rpc_forecast(struct call *call, const Luna__V1__ForecastRequest *req,
                              .spec = &spec,
                              .values = req->results,
                              .count = req->n_results,
-                             .horizon = (size_t)req->horizon};
+                             .horizon = (size_t)req->horizon,
+                             .parameter_uncertainty = req->parameter_uncertainty,
+                             .fit = {.standard_errors = req->parameter_uncertainty}};
     if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
         return st;
     struct kalman_table t =
@@ -305,6 +338,11 @@ kalman_rpc_forecast(struct call *call, const Luna__V1__ForecastRequest *req,
     resp->values = numbers(call, resp->n_values);
     resp->variances = numbers(call, resp->n_values);
     kalman_signal(a.model, &t, true, resp->values, resp->variances);
+    resp->parameter_variances = a.parameter_variances;
+    resp->n_parameter_variances = a.parameter_variances ? resp->n_values : 0;
+    for (size_t i = 0; i < resp->n_parameter_variances; i++)
+        resp->variances[i] += a.parameter_variances[i];
+    resp->cost_units = a.units;
     for (size_t i = 0; i < resp->n_values; i++) {
         if (!isfinite(resp->values[i]) || !isfinite(resp->variances[i]))
             return fail(&call->ctx, NO_RESULT, "the values do not determine the forecast");
@@ -355,6 +393,7 @@ kalman_rpc_simulate(struct call *call, const Luna__V1__SimulateRequest *req,
     if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
         return st;
     resp->n_draws = ask.draws;
+    resp->cost_units = a.units;
     resp->draws = arena_new_n(arena, Luna__V1__SimulationDraw *, ask.draws);
     for (size_t k = 0; k < ask.draws; k++)
         resp->draws[k] = write_draw(call, &a, k, prior);
@@ -399,7 +438,8 @@ criterion(Luna__V1__Criterion c, const Luna__V1__FitResponse *f)
 
 /* Fits model i; one without a likelihood is a row that says so, not a failure. */
 static enum status
-try_model(struct call *call, const Luna__V1__SelectRequest *req, size_t i, Luna__V1__SelectRow *row)
+try_model(struct call *call, const Luna__V1__SelectRequest *req, size_t i, Luna__V1__SelectRow *row,
+          int64_t *units)
 {
     struct ctx *ctx = &call->ctx;
     struct model_spec spec;
@@ -421,6 +461,7 @@ try_model(struct call *call, const Luna__V1__SelectRequest *req, size_t i, Luna_
     }
     if (st != OK)
         return st;
+    *units += a.units;
     row->fit = arena_new(ctx->arena, Luna__V1__FitResponse);
     luna__v1__fit_response__init(row->fit);
     kalman_write_fit(ctx->arena, &a, a.log_likelihood, row->fit);
@@ -440,7 +481,7 @@ kalman_rpc_select(struct call *call, const Luna__V1__SelectRequest *req,
     for (size_t i = 0; i < req->n_models; i++) {
         Luna__V1__SelectRow *row = resp->rows[i] = arena_new(arena, Luna__V1__SelectRow);
         luna__v1__select_row__init(row);
-        if ((st = try_model(call, req, i, row)) != OK)
+        if ((st = try_model(call, req, i, row, &resp->cost_units)) != OK)
             return st;
         if (!row->failed && criterion(req->criterion, row->fit) < best) {
             best = criterion(req->criterion, row->fit);
@@ -477,6 +518,7 @@ kalman_rpc_diagnose(struct call *call, const Luna__V1__DiagnoseRequest *req,
                              .lags = req->lags ? (size_t)req->lags : (usual ? usual : 1)};
     if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
         return st;
+    resp->cost_units = a.units;
     kalman_write_diagnosis(arena, &a, req->threshold > 0 ? req->threshold : 3, resp);
     resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
     return OK;
@@ -521,6 +563,7 @@ kalman_rpc_filter_batch(struct call *call, const Luna__V1__FilterBatchRequest *r
     if (st != OK || (st = kalman_filter_batch(ctx, &ask, &m, &out)) != OK)
         return st;
     size_t states = m->s.m, times = m->s.n;
+    resp->cost_units = kalman_units(states, times, req->n_series);
     resp->results = arena_new_n(ctx->arena, Luna__V1__BatchResult *, req->n_series);
     resp->n_results = req->n_series;
     for (size_t i = 0; i < req->n_series; i++) {

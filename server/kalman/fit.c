@@ -422,7 +422,11 @@ standard_errors(struct search *s, double ll, struct arena *arena, struct fit_res
         return;
     for (size_t i = 0; i < k; i++)
         ret->standard_error[inner[i] - m->parameters] = sqrt(info[i * k + i]);
-    ret->covariance = k == m->unknown ? info : NULL;
+    ret->covariance = info;
+    ret->covariance_count = k;
+    ret->covariance_of = arena_array(arena, k, sizeof(size_t));
+    for (size_t i = 0; i < k; i++)
+        ret->covariance_of[i] = (size_t)(inner[i] - m->parameters);
 }
 
 /* The plain local level with a diffuse start has a search of its own, a hundred times as fast. */

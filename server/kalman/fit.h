@@ -33,7 +33,9 @@ struct fit_result {
     size_t iterations, evaluations;
     double log_likelihood;  /* SSM_FULL */
     double *standard_error; /* parameter_count; NaN: none (given, or on a bound) */
-    double *covariance;     /* unknown x unknown in the order of the unknown; NULL: none */
+    double *covariance;     /* of the estimates that are not on a bound... */
+    size_t covariance_count;
+    size_t *covariance_of; /* ...which parameters these are */
 };
 
 enum fit_status {

@@ -11,6 +11,12 @@
     enum status kalman_rpc_##name(struct call *call, const Luna__V1__##Name##Request *req, \
                                   Luna__V1__##Name##Response *resp)
 
+/* mask_rpc.c: are these fields of the answer? Names `output[i]` when not. */
+enum status kalman_mask_check(struct ctx *ctx, const ProtobufCMessage *resp, char *const *names,
+                              size_t n) WARN_UNUSED;
+/* Empties the fields that are not named; no name: none. */
+void kalman_mask(ProtobufCMessage *resp, char *const *names, size_t n);
+
 /* analysis_rpc.c */
 KALMAN_UNARY(filter, Filter);
 KALMAN_UNARY(smooth, Smooth);

@@ -342,6 +342,7 @@ kalman_write_fit(struct arena *a, const struct kalman_answer *an, double log_lik
     resp->parameters = kalman_write_parameters(a, an, &resp->n_parameters);
     resp->end = (Luna__V1__FitEnd)(an->fit.end + 1);
     resp->log_likelihood = log_likelihood;
+    resp->cost_units = an->units;
     resp->aic = c.aic;
     resp->aicc = c.aicc;
     resp->bic = c.bic;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kalman/kalman_convert_rpc.h"
 #include "run/compute.h"
 
 /* Nanoseconds for states^2 x times; see INLINE_NS in kalman.c. */
@@ -142,6 +143,56 @@ check_answer(struct work *w)
     return fine ? DONE : NOT_FINITE;
 }
 
+/* The means forecast with parameter i moved by `step`. */
+static bool
+forecast_moved(struct work *w, size_t i, double step, const struct ssm_stop *stop, double *to)
+{
+    struct model *m = w->answer->model;
+    struct ssm_filtered f;
+    struct arena scratch;
+    double value = m->parameters[i].value;
+    arena_init(&scratch, 0);
+    m->parameters[i].value = value + step;
+    model_apply(m);
+    bool done = ssm_filter(&m->s, w->y, SSM_KEEP_FILTERED, &scratch, stop, &f);
+    const struct kalman_table t = {
+        .values = f.att, .from = w->answer->n, .times = w->ask->horizon, .width = m->s.m};
+    if (done)
+        kalman_signal(m, &t, false, to, NULL);
+    arena_fini(&scratch);
+    m->parameters[i].value = value;
+    model_apply(m);
+    return done;
+}
+
+/* The delta method: J C J' for each forecast. */
+static bool
+spread(struct work *w, const struct ssm_stop *stop)
+{
+    const struct fit_result *fit = &w->answer->fit;
+    size_t n = w->ask->horizon * w->answer->model->s.p, k = fit->covariance_count;
+    double *v = arena_array(w->arena, n, sizeof(double));
+    double *j = arena_array(w->arena, k, n * sizeof(double));
+    double *down = arena_array(w->arena, n, sizeof(double));
+    for (size_t i = 0; i < k; i++) {
+        const struct model_parameter *p = &w->answer->model->parameters[fit->covariance_of[i]];
+        double step = fmin(1e-2 * sqrt(fit->covariance[i * k + i]), 1e-2 * fabs(p->value));
+        if (!(step > 0))
+            continue; /* it says nothing at zero */
+        if (!forecast_moved(w, fit->covariance_of[i], step, stop, j + i * n) ||
+            !forecast_moved(w, fit->covariance_of[i], -step, stop, down))
+            return false;
+        for (size_t h = 0; h < n; h++)
+            j[i * n + h] = (j[i * n + h] - down[h]) / (2 * step);
+    }
+    for (size_t a = 0; a < k * k; a++) {
+        for (size_t h = 0; h < n; h++)
+            v[h] += j[a / k * n + h] * fit->covariance[a] * j[a % k * n + h];
+    }
+    w->answer->parameter_variances = v;
+    return true;
+}
+
 static enum outcome
 answer(struct work *w, const struct ssm_stop *stop)
 {
@@ -149,6 +200,9 @@ answer(struct work *w, const struct ssm_stop *stop)
     struct kalman_answer *a = w->answer;
     const struct ssm *s = &a->model->s;
     double s2;
+    w->answer->model->s.robust = ask->robust;
+    if (ask->parameter_uncertainty && !spread(w, stop))
+        return STOPPED;
     if (!ssm_filter(s, w->y, keep_for(ask->question), w->arena, stop, &a->filtered))
         return STOPPED;
     a->log_likelihood = ask->concentrated ? ssm_concentrated(&a->filtered, ask->convention, &s2)
@@ -156,7 +210,11 @@ answer(struct work *w, const struct ssm_stop *stop)
     unsigned smooth = ask->question == KALMAN_DIAGNOSE ? SSM_SMOOTH_AUXILIARY : ask->smooth;
     bool smoothed = ask->question == KALMAN_SMOOTH || ask->question == KALMAN_DIAGNOSE ||
                     (ask->question == KALMAN_SIMULATE && !ask->prior);
-    if (smoothed && !ssm_smooth(s, &a->filtered, smooth, w->arena, stop, &a->smoothed))
+    bool done =
+        !smoothed  ? true
+        : ask->lag ? ssm_smooth_lag(s, &a->filtered, ask->lag, smooth, w->arena, stop, &a->smoothed)
+                   : ssm_smooth(s, &a->filtered, smooth, w->arena, stop, &a->smoothed);
+    if (!done)
         return STOPPED;
     if (ask->question == KALMAN_DIAGNOSE)
         analysis_diagnose(&a->filtered, s->n, ask->lags, w->arena, &a->diagnosis);
@@ -207,6 +265,20 @@ tell(struct ctx *ctx, const struct work *w)
     return st != OK ? st : fail_plain(ctx, CANCELLED_BY_CALLER);
 }
 
+int64_t
+kalman_units(size_t states, size_t times, size_t count)
+{
+    double work = (double)states * (double)states * (double)times * (double)count;
+    return 1 + (int64_t)fmin(work / 1e6, 0x1p61);
+}
+
+int64_t
+kalman_units_of(const struct kalman_ask *ask, size_t times)
+{
+    size_t passes = ask->question == KALMAN_FIT ? 100 : 1 + ask->draws + ask->lag;
+    return kalman_units(model_states(ask->spec, times), times, passes);
+}
+
 /* Runs `fn` here or in the pool. */
 static enum status
 run_work(struct ctx *ctx, compute_fn fn, struct work *w, double steps)
@@ -244,7 +316,10 @@ kalman_analyse(struct ctx *ctx, const struct kalman_ask *ask, struct kalman_answ
     if (st != OK)
         return st;
     double m = (double)model_states(ask->spec, w.times);
-    double steps = m * m * (double)w.times * (double)(1 + ask->draws);
+    double steps = m * m * (double)w.times * (double)(1 + ask->draws + ask->lag);
+    a.units = kalman_units_of(ask, w.times);
+    if (ask->lag && steps > 100. * KALMAN_MAX_WORK)
+        return fail_field(ctx, "lag", "is too long for this model and this many values");
     if (ask->draws && steps > 10. * KALMAN_MAX_WORK)
         return fail_field(ctx, "draws", "are too many for this model and this many values");
     /* What may have to be estimated is never quick. */

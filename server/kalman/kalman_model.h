@@ -36,6 +36,9 @@ struct kalman_ask {
     uint64_t seed;
     bool prior;
     size_t lags;
+    size_t lag;                 /* KALMAN_SMOOTH: fixed lag; 0: fixed interval */
+    bool parameter_uncertainty; /* KALMAN_FORECAST */
+    struct ssm_robust robust;   /* KALMAN_FILTER */
 };
 
 /* What was asked for; the rest is zero. */
@@ -47,8 +50,10 @@ struct kalman_answer {
     struct ssm_filtered filtered;
     struct ssm_smoothed smoothed;
     struct analysis_diagnosis diagnosis;
-    double *draw_states; /* draws x n x m */
-    double *draw_values; /* draws x n x p: prior */
+    double *draw_states;         /* draws x n x m */
+    double *draw_values;         /* draws x n x p: prior */
+    double *parameter_variances; /* horizon x p: of parameter_uncertainty */
+    int64_t units;               /* quota units of the work */
 };
 
 /* Is the description admissible? Names every field that is not. Suspends: never. */
@@ -72,6 +77,13 @@ struct kalman_batch {
 
 enum status kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask,
                                 struct model **ret_model, struct analysis_batch *ret) WARN_UNUSED;
+
+/* Quota units of `count` passes over `times` times of a model of `states`: one, and one more for
+ * every million of states^2 x times. At most INT64_MAX / 2. */
+int64_t kalman_units(size_t states, size_t times, size_t count);
+
+/* The same of a question, before anything is computed. */
+int64_t kalman_units_of(const struct kalman_ask *ask, size_t times);
 
 /* Information criteria of a fit. */
 struct kalman_criteria {

@@ -11,14 +11,26 @@
         return kalman_rpc_##name(call, req, resp);                                      \
     }
 
-UNARY(filter, filter, Filter)
-UNARY(smooth, smooth, Smooth)
-UNARY(forecast, forecast, Forecast)
-UNARY(simulate, simulate, Simulate)
-UNARY(fit, fit, Fit)
-UNARY(handle_select, select, Select)
-UNARY(diagnose, diagnose, Diagnose)
-UNARY(filter_batch, filter_batch, FilterBatch)
+#define MASKED(handler, name, Name)                                                              \
+    static enum status handler(struct call *call, const Luna__V1__##Name##Request *req,          \
+                               Luna__V1__##Name##Response *resp)                                 \
+    {                                                                                            \
+        enum status st = kalman_mask_check(&call->ctx, &resp->base, req->output, req->n_output); \
+        if (st == OK)                                                                            \
+            st = kalman_rpc_##name(call, req, resp);                                             \
+        if (st == OK)                                                                            \
+            kalman_mask(&resp->base, req->output, req->n_output);                                \
+        return st;                                                                               \
+    }
+
+MASKED(filter, filter, Filter)
+MASKED(smooth, smooth, Smooth)
+MASKED(forecast, forecast, Forecast)
+MASKED(simulate, simulate, Simulate)
+MASKED(fit, fit, Fit)
+MASKED(handle_select, select, Select)
+MASKED(diagnose, diagnose, Diagnose)
+MASKED(filter_batch, filter_batch, FilterBatch)
 UNARY(create_filter, create_filter, CreateFilter)
 UNARY(append, append, Append)
 UNARY(get_filter, get_filter, GetFilter)

@@ -24,22 +24,30 @@ struct ssm_matrix {
     size_t step;
 };
 
+/* Weights of values by z^2, the square of their innovation over its variance. */
+enum ssm_robust_kind { SSM_NOT_ROBUST, SSM_GATE, SSM_HUBER, SSM_STUDENT };
+struct ssm_robust {
+    enum ssm_robust_kind kind;
+    double threshold; /* above 0: of z^2, of |z|, degrees of freedom */
+};
+
 struct ssm {
-    size_t n;             /* times */
-    size_t p;             /* numbers observed at each time */
-    size_t m;             /* states */
-    size_t r;             /* disturbances */
-    struct ssm_matrix z;  /* p x m */
-    struct ssm_matrix h;  /* p */
-    struct ssm_matrix d;  /* p; x NULL: zero */
-    struct ssm_matrix t;  /* m x m */
-    struct ssm_matrix c;  /* m; x NULL: zero */
-    struct ssm_matrix rr; /* m x r */
-    struct ssm_matrix q;  /* r x r, symmetric, positive semi-definite */
-    const double *a1;     /* m */
-    const double *p1;     /* m x m */
-    const double *p1_inf; /* m, the diagonal of P1inf: which states are diffuse, and in units of
-                             what size: the likelihood is that of ones */
+    size_t n;                 /* times */
+    size_t p;                 /* numbers observed at each time */
+    size_t m;                 /* states */
+    size_t r;                 /* disturbances */
+    struct ssm_matrix z;      /* p x m */
+    struct ssm_matrix h;      /* p */
+    struct ssm_matrix d;      /* p; x NULL: zero */
+    struct ssm_matrix t;      /* m x m */
+    struct ssm_matrix c;      /* m; x NULL: zero */
+    struct ssm_matrix rr;     /* m x r */
+    struct ssm_matrix q;      /* r x r, symmetric, positive semi-definite */
+    const double *a1;         /* m */
+    const double *p1;         /* m x m */
+    const double *p1_inf;     /* m, the diagonal of P1inf: which states are diffuse, and in units of
+                                 what size: the likelihood is that of ones */
+    struct ssm_robust robust; /* the likelihood is then without meaning */
 };
 
 static inline const double *
@@ -91,6 +99,7 @@ struct ssm_filtered {
     double *mv;     /* n x p x m: P Z' */
     double *mv_inf; /* diffuse_steps x p x m: Pinf Z' */
     uint8_t *kind;  /* n x p, enum ssm_kind */
+    double *weight; /* n x p, of a robust filter; 0 when missing */
     size_t diffuse_steps;  /* times until nothing diffuse was left; n when it never ended */
     size_t rank_left;      /* diffuse elements that the data never told about */
     double *a_end, *p_end; /* predicted for time n + 1 */
@@ -147,5 +156,11 @@ struct ssm_smoothed {
 bool ssm_smooth(const struct ssm *s, const struct ssm_filtered *f, unsigned what,
                 struct arena *arena, const struct ssm_stop *stop,
                 struct ssm_smoothed *ret) WARN_UNUSED;
+
+/* The same given the numbers up to `lag` times later only (1 and more), of `what` but
+ * SSM_SMOOTH_VARIANCE nothing. Of the order of n x lag steps. */
+bool ssm_smooth_lag(const struct ssm *s, const struct ssm_filtered *f, size_t lag, unsigned what,
+                    struct arena *arena, const struct ssm_stop *stop,
+                    struct ssm_smoothed *ret) WARN_UNUSED;
 
 #endif

@@ -5,7 +5,7 @@
 
 /* What is left of a variance after an update is rounding when it is less than this part of it. */
 #define NOTHING_LEFT (8 * __DBL_EPSILON__)
-#define STOP_PERIOD 256
+#define STOP_PERIOD  256
 
 static size_t
 gather(const double *x, size_t rows, size_t cols, struct ssm_entry *to, size_t *from)
@@ -65,7 +65,7 @@ static ALWAYS_INLINE void
 load_transition(struct ssm_run *f, size_t t)
 {
     const struct ssm *s = f->s;
-    if (LIKELY(f->have_t && f->constant))
+    if (LIKELY(f->have_t && !f->t_varies))
         return;
     if (!f->have_t || s->t.step)
         ssm_load_transition(f, gather(ssm_at(s->t, t), s->m, s->m, f->t, f->t_from));
@@ -159,6 +159,18 @@ inf_reference(const struct ssm_run *f, const struct ssm_entry *z, size_t count)
     return x;
 }
 
+/* What a number counts whose innovation squared is `z2` times its variance. */
+static double
+robust_weight(const struct ssm_robust *r, double z2)
+{
+    double c = r->threshold;
+    if (r->kind == SSM_GATE)
+        return z2 > c ? 0 : 1;
+    if (r->kind == SSM_HUBER)
+        return z2 > c * c ? c / sqrt(z2) : 1;
+    return fmin(1, (c + 1) / (c + z2));
+}
+
 /* One number of time t. */
 static ALWAYS_INLINE enum ssm_kind
 update(struct ssm_run *f, size_t i, double y, size_t m, double *ret_v)
@@ -185,10 +197,17 @@ update(struct ssm_run *f, size_t i, double y, size_t m, double *ret_v)
         f->out->impossible |= v != 0;
         return SSM_CERTAIN;
     }
-    double vf = v / f->f[i];
+    double variance = f->f[i];
+    if (UNLIKELY(f->s->robust.kind)) {
+        f->weight = robust_weight(&f->s->robust, v / variance * v);
+        if (!(f->weight > 0))
+            return SSM_MISSING;
+        variance /= f->weight;
+    }
+    double vf = v / variance;
     for (size_t j = 0; j < m; j++)
         f->a[j] += mv[j] * vf;
-    downdate(f->p, mv, f->f[i], m, f->work, !f->diffuse);
+    downdate(f->p, mv, variance, m, f->work, !f->diffuse);
     ssm_log_add(&f->log_f, f->f[i]);
     ssm_sum_add(&f->squares, v * vf);
     f->out->regular++;
@@ -295,6 +314,8 @@ keep_number(struct ssm_run *f, size_t at, enum ssm_kind kind, double v)
     if (f->keep & SSM_KEEP_INNOVATIONS) {
         f->out->v[at] = v;
         f->out->kind[at] = (uint8_t)kind;
+        if (UNLIKELY(f->out->weight))
+            f->out->weight[at] = kind == SSM_MISSING ? 0 : f->weight;
     }
 }
 
@@ -321,6 +342,7 @@ observe(struct ssm_run *f, size_t t, const double *y, size_t m)
         double v = 0;
         enum ssm_kind kind = SSM_MISSING;
         f->f[i] = h[i];
+        f->weight = 1;
         if (y[i] == y[i]) {
             kind = update(f, i, y[i] - (d ? d[i] : 0), m, &v);
         } else {
@@ -464,6 +486,8 @@ prepare_kept(const struct ssm *s, unsigned keep, struct arena *a, struct ssm_fil
         o->v = numbers(a, s->n, s->p);
         o->f = numbers(a, s->n, s->p);
         o->kind = arena_array(a, s->n, s->p);
+        if (s->robust.kind)
+            o->weight = numbers(a, s->n, s->p);
     }
     if (keep & SSM_KEEP_GAINS)
         o->mv = numbers(a, s->n, s->p * s->m);
@@ -502,7 +526,9 @@ prepare(struct ssm_run *f)
         f->log_inf_units += s->p1_inf[j] > 0 ? log(s->p1_inf[j]) : 0;
     }
     f->diffuse = f->rank > 0;
-    f->constant = !(s->z.step || s->h.step || s->t.step || s->rr.step || s->q.step);
+    f->constant =
+        !(s->z.step || s->h.step || s->t.step || s->rr.step || s->q.step || s->robust.kind);
+    f->t_varies = s->t.step || s->rr.step || s->q.step;
     forget_changes(f);
     f->log_f.mantissas = f->log_f_inf.mantissas = 1;
 }

@@ -32,6 +32,7 @@ struct ssm_run {
     double *mv, *f;    /* p x m, p: of this time; state while near or steady */
     double *inverse;   /* p: 1 / F while steady */
     double *before;    /* m x m: predicted variance of the step before; p while steady */
+    double weight;     /* of the number in hand: robust filters */
     size_t rank;       /* of p_inf */
     double largest, window, decay; /* changes: see notice_steady */
     size_t changes, near;
@@ -48,7 +49,7 @@ struct ssm_run {
     size_t *z_from;
     double log_inf_units; /* sum of log P1inf */
     size_t inf_room;      /* diffuse steps that the kept arrays hold */
-    bool constant, have_z, have_t;
+    bool constant, t_varies, have_z, have_t;
 };
 
 /* A run that has seen nothing. `s` and what it points at must outlive it, or be replaced: see

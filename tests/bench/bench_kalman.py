@@ -1,8 +1,12 @@
-"""./dev bench kalman: the arithmetic on one core, beside statsmodels where python3-statsmodels is installed
+"""./dev bench kalman: durable filters and streams, and the arithmetic on one core, beside statsmodels where python3-statsmodels is installed
 (LUNA_BENCH_PYTHON: another interpreter that has it)."""
 import os
 import re
 import subprocess
+import uuid
+
+from bench_spine import GET_ACCOUNT, server_env, wait_healthy
+from measure import Running, field_bytes, field_double, free_port, packed_doubles
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -16,7 +20,58 @@ def statsmodels():
     return {m.group(1): float(m.group(2)) for m in re.finditer(r"^statsmodels_(\w+) ([0-9.]+) \w+$", out.stdout, re.M)}
 
 
+LEVEL = field_bytes(1, field_bytes(2, field_double(1, 15099)) + field_bytes(3, field_double(1, 1469.1)))
+
+
+def stored(filter_id):
+    """Observations in the log of a durable filter: what was acknowledged must be there."""
+    out = subprocess.run(["psql", "-qAtX", "-h", os.environ["LUNA_RUN_DIR"], "-U", "luna_owner", "-d", "luna", "-c",
+                          "SELECT count(*) FROM kalman_observation JOIN kalman_filter USING (account_id, filter_key) "
+                          f"WHERE filter_id = '{filter_id}'"], capture_output=True, text=True, check=True)
+    return int(out.stdout)
+
+
+def durable(bench):
+    """Append of one value by 64 clients to one filter, beside GetAccount with the same clients."""
+    port, calls, name = free_port(), 20000, f"bench-{uuid.uuid4()}"
+    service, key = "/luna.v1.KalmanService/", [f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"]
+    create = field_bytes(2, name.encode()) + field_bytes(3, LEVEL)
+    append = field_bytes(2, name.encode()) + field_bytes(3, field_double(2, 1) + packed_doubles(3, [1120]))
+    with Running([bench.program("luna-server")], env=server_env(port), port=port):
+        wait_healthy(bench, port)
+        bench.h2load(port, service + "CreateFilter", create, calls=1, clients=1, streams=1, headers=key)
+        bench.h2load(port, GET_ACCOUNT, b"", calls=calls, clients=64, streams=1, headers=key)
+        account = bench.h2load(port, GET_ACCOUNT, b"", calls=calls, clients=64, streams=1, headers=key)
+        bench.h2load(port, service + "Append", append, calls=calls, clients=64, streams=1, headers=key)
+        rate = bench.h2load(port, service + "Append", append, calls=calls, clients=64, streams=1, headers=key)
+        if stored(name) != 2 * calls:
+            raise RuntimeError(f"{stored(name)} of {2 * calls} appended values are in the log")
+        bench.add("Append one value, 64 clients, one filter", rate, "req/s", account, "GetAccount", reach=0.4)
+
+
+def streams(bench):
+    """One value in, one estimate out, beside an echo of as many bytes on a bare stream."""
+    port, echo = free_port(), free_port()
+
+    def messages(at, key):
+        return bench.print_numbers("kalman_stream_bench", f"127.0.0.1:{at}", key)["stream_messages"][0]
+
+    with Running([bench.program("rpc_bench_server"), f"--listen-address=127.0.0.1:{echo}", "--log-level=WARNING"],
+                 port=echo), \
+         Running([bench.program("luna-server")], env=server_env(port), port=port):
+        wait_healthy(bench, port)
+        bare = messages(echo, "echo")
+        rate = messages(port, os.environ["LUNA_DEMO_KEY"])
+        bench.add("FilterStream, a value in and an estimate out", rate, "msg/s", bare, "echo stream", reach=0.5)
+
+
 def run(bench):
+    arithmetic(bench)
+    durable(bench)
+    streams(bench)
+
+
+def arithmetic(bench):
     own = {name.removeprefix("kalman_"): value for name, (value, _) in bench.print_numbers("kalman_bench").items()}
     peer = statsmodels()
     bench.add("a value copied in memory", own["memory_copy"], "ns")
