@@ -145,6 +145,7 @@ answer_metadata(struct exchange *x)
                  {"x-ratelimit-limit", "X-RateLimit-Limit"},
                  {"x-ratelimit-remaining", "X-RateLimit-Remaining"},
                  {"x-ratelimit-reset", "X-RateLimit-Reset"},
+                 {"luna-cost", "Luna-Cost"},
                  {"etag", "ETag"},
                  {"location", "Location"},
                  {"link", "Link"},

@@ -13,7 +13,9 @@
 #include "edge/access_log.h"
 #include "edge/auth.h"
 #include "edge/check.h"
+#include "edge/gate_store.h"
 #include "edge/metrics.h"
+#include "edge/quota_gate.h"
 #include "http/admin.h"
 #include "luna/descriptors.h"
 #include "rpc/server.h"
@@ -48,13 +50,14 @@ struct app {
     char missing[256]; /* what is waited for; "" when ready */
 };
 
-static const struct db_sql *const all_sql[] = {&quota_sql, &kalman_sql, &counts_sql};
+static const struct db_sql *const all_sql[] = {&gate_sql, &quota_sql, &quota_limits_sql,
+                                               &kalman_sql, &counts_sql};
 static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service,
-                                                         &counts_service};
+                                                         &limiter_service, &counts_service};
 
 /* Refused calls are logged too, so the log stands outermost; what is charged has been checked. */
 static const struct interceptor *const chain[] = {&access_log_interceptor, &auth_interceptor,
-                                                  &check_interceptor};
+                                                  &check_interceptor, &quota_gate_interceptor};
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
@@ -107,6 +110,7 @@ on_reactor_stop(struct stop_hook *h)
     counts_detach(ar->reactor);
     kalman_detach(ar->reactor);
     quota_detach(ar->reactor);
+    quota_gate_detach(ar->reactor);
     redis_free(ar->redis);
     db_detach(ar->reactor);
 }
@@ -122,13 +126,19 @@ make_reactor(struct app *app, size_t i, char *err, size_t err_size)
         .stack_bytes = (size_t)cfg->fiber_stack,
     };
     const struct redis_options redis = {
-        .url = cfg->redis_url, .client_name = "luna-server", .timeout = cfg->redis_timeout};
+        .url = cfg->redis_url,
+        .client_name = "luna-server",
+        .timeout = cfg->redis_timeout,
+        .scripts = gate_scripts,
+        .script_count = gate_script_count,
+    };
     ar->reactor = app->reactors[i] = reactor_new(&opt);
     app->reactor_count = i + 1;
     ar->redis = app->redis[i] = redis_new(ar->reactor, &redis, err, err_size);
     if (!ar->redis)
         return false;
     db_attach(app->db, ar->reactor);
+    quota_gate_attach(ar->reactor);
     quota_attach(ar->reactor);
     kalman_attach(ar->reactor);
     counts_attach(ar->reactor);
@@ -180,6 +190,7 @@ static void
 render_metrics(struct buf *out, void *arg)
 {
     struct app *app = arg;
+    static void (*const more[])(struct buf *) = {quota_gate_metrics};
     const struct metrics_sources src = {
         .server = app->rpc,
         .reactors = app->reactors,
@@ -188,6 +199,8 @@ render_metrics(struct buf *out, void *arg)
         .redis = app->redis,
         .compute = app->compute,
         .version = LUNA_VERSION,
+        .more = more,
+        .more_count = ARRAY_LEN(more),
     };
     metrics_render(out, &src);
 }
@@ -316,8 +329,10 @@ close_app(struct app *app, bool started)
     http_admin_stop(app->admin);
     if (started) {
         rpc_server_stop(app->rpc);
-        for (size_t i = 0; i < app->reactor_count; i++)
+        for (size_t i = 0; i < app->reactor_count; i++) {
+            quota_gate_close(app->reactors[i]);
             reactor_stop(app->reactors[i]);
+        }
         for (size_t i = 0; i < app->reactor_count; i++)
             reactor_join(app->reactors[i]);
     } else {
@@ -361,6 +376,7 @@ open_app(struct app *app, char *err, size_t err_size)
         return false;
     }
     auth_init(&auth);
+    quota_gate_init(cfg);
     app->db = open_db(cfg);
     return make_reactors(app, err, err_size) && make_server(app, err, err_size) &&
            make_admin(app, err, err_size);

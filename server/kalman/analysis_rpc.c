@@ -1,4 +1,5 @@
 /* The methods that answer at once: check, domain, convert. */
+#include "edge/quota_gate.h"
 #include "kalman/handlers_rpc.h"
 #include "luna/v1/kalman.pb-c.h"
 
@@ -17,6 +18,20 @@ read_question(struct call *call, int64_t account_id, size_t count, size_t horizo
 {
     enum status st = kalman_check_account(&call->ctx, account_id);
     return st == OK ? kalman_read_model(&call->ctx, "model", model, count, horizon, spec) : st;
+}
+
+/* One for every million of work, beside the unit that the call itself costs. */
+static enum status
+charge_work(struct ctx *ctx, double work)
+{
+    return quota_gate_measure(container_of(ctx, struct call, ctx), (int64_t)(work / 1e6));
+}
+
+/* The same for a question that is not the call's first. */
+static enum status
+charge_question(struct ctx *ctx, double work)
+{
+    return quota_gate_measure(container_of(ctx, struct call, ctx), 1 + (int64_t)(work / 1e6));
 }
 
 static struct kalman_table
@@ -146,7 +161,8 @@ filter_model(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
     if (st != OK)
         return st;
     kalman_read_convention(req->likelihood_convention, &c);
-    struct kalman_ask ask = {.question = KALMAN_FILTER,
+    struct kalman_ask ask = {.charge = charge_work,
+                             .question = KALMAN_FILTER,
                              .path = "model",
                              .spec = &spec,
                              .values = req->results,
@@ -237,7 +253,8 @@ kalman_rpc_smooth(struct call *call, const Luna__V1__SmoothRequest *req,
     if (st != OK)
         return st;
     kalman_read_convention(req->likelihood_convention, &c);
-    struct kalman_ask ask = {.question = KALMAN_SMOOTH,
+    struct kalman_ask ask = {.charge = charge_work,
+                             .question = KALMAN_SMOOTH,
                              .path = "model",
                              .spec = &spec,
                              .values = req->results,
@@ -321,7 +338,8 @@ kalman_rpc_forecast(struct call *call, const Luna__V1__ForecastRequest *req,
     enum status st = check_forecast(&call->ctx, req);
     if (st != OK || (st = READ_QUESTION(call, req, (size_t)req->horizon, &spec)) != OK)
         return st;
-    struct kalman_ask ask = {.question = KALMAN_FORECAST,
+    struct kalman_ask ask = {.charge = charge_work,
+                             .question = KALMAN_FORECAST,
                              .path = "model",
                              .spec = &spec,
                              .values = req->results,
@@ -382,7 +400,8 @@ kalman_rpc_simulate(struct call *call, const Luna__V1__SimulateRequest *req,
     enum status st = READ_QUESTION(call, req, 0, &spec);
     if (st != OK)
         return st;
-    struct kalman_ask ask = {.question = KALMAN_SIMULATE,
+    struct kalman_ask ask = {.charge = charge_work,
+                             .question = KALMAN_SIMULATE,
                              .path = "model",
                              .spec = &spec,
                              .values = req->results,
@@ -415,7 +434,8 @@ kalman_rpc_fit(struct call *call, const Luna__V1__FitRequest *req, Luna__V1__Fit
         return st;
     kalman_read_convention(req->likelihood_convention, &c);
     bool em = req->method == LUNA__V1__FIT_METHOD__FIT_METHOD_EM;
-    struct kalman_ask ask = {.question = KALMAN_FIT,
+    struct kalman_ask ask = {.charge = charge_work,
+                             .question = KALMAN_FIT,
                              .path = "model",
                              .spec = &spec,
                              .values = req->results,
@@ -448,7 +468,8 @@ try_model(struct call *call, const Luna__V1__SelectRequest *req, size_t i, Luna_
     enum status st = kalman_read_model(ctx, path, req->models[i], req->n_results, 0, &spec);
     if (st != OK)
         return st;
-    struct kalman_ask ask = {.question = KALMAN_FIT,
+    struct kalman_ask ask = {.charge = i > 0 ? charge_question : charge_work,
+                             .question = KALMAN_FIT,
                              .path = path,
                              .spec = &spec,
                              .values = req->results,
@@ -510,7 +531,8 @@ kalman_rpc_diagnose(struct call *call, const Luna__V1__DiagnoseRequest *req,
         st = fail_field(&call->ctx, "model", "has more than one series");
     if (st != OK)
         return st;
-    struct kalman_ask ask = {.question = KALMAN_DIAGNOSE,
+    struct kalman_ask ask = {.charge = charge_work,
+                             .question = KALMAN_DIAGNOSE,
                              .path = "model",
                              .spec = &spec,
                              .values = req->results,
@@ -559,7 +581,8 @@ kalman_rpc_filter_batch(struct call *call, const Luna__V1__FilterBatchRequest *r
     size_t count = req->series[0]->n_results;
     st = read_question(call, req->account_id, count, 0, req->model, &spec);
     struct kalman_batch ask = {
-        &spec, series, req->n_series, count, req->include_states, c.concentrated, c.convention};
+        &spec,          series,       req->n_series, count, req->include_states,
+        c.concentrated, c.convention, charge_work};
     if (st != OK || (st = kalman_filter_batch(ctx, &ask, &m, &out)) != OK)
         return st;
     size_t states = m->s.m, times = m->s.n;

@@ -322,6 +322,11 @@ kalman_analyse(struct ctx *ctx, const struct kalman_ask *ask, struct kalman_answ
         return fail_field(ctx, "lag", "is too long for this model and this many values");
     if (ask->draws && steps > 10. * KALMAN_MAX_WORK)
         return fail_field(ctx, "draws", "are too many for this model and this many values");
+    if (ask->charge) {
+        bool fits = ask->question == KALMAN_FIT;
+        if ((st = ask->charge(ctx, fits ? steps * 100 : steps)) != OK)
+            return st;
+    }
     /* What may have to be estimated is never quick. */
     bool quick = ask->spec->kind == MODEL_FREE;
     st = run_work(ctx, work_run, &w, quick ? steps : INLINE_NS);
@@ -373,6 +378,8 @@ kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask, struct mode
     double m = (double)a.model->s.m, all = (double)(ask->series_count * w.times);
     if (m * m * all > 25. * KALMAN_MAX_WORK)
         return fail_field(ctx, "series", "are too many for this model");
+    if (ask->charge && (st = ask->charge(ctx, m * m * all)) != OK)
+        return st;
     st = run_work(ctx, batch_run, &w, m * m * all);
     if (w.outcome == INFINITE_VALUE) {
         fail_clear(ctx);

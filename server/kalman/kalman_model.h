@@ -21,7 +21,13 @@ enum kalman_question {
     KALMAN_DIAGNOSE,
 };
 
+/* Told of the work that a question takes (states^2 x values, estimates counted a hundredfold) when
+ * the question is known to be admissible and nothing is computed yet. Not OK: it is not. May
+ * suspend. */
+typedef enum status (*kalman_charge_fn)(struct ctx *ctx, double work);
+
 struct kalman_ask {
+    kalman_charge_fn charge; /* NULL: nobody is told */
     enum kalman_question question;
     const char *path;              /* of the model in the request: "model", "models[2]" */
     const struct model_spec *spec; /* shapes are right: kalman_read_model */
@@ -73,6 +79,7 @@ struct kalman_batch {
     size_t series_count, count;
     bool want_states, concentrated;
     enum ssm_convention convention;
+    kalman_charge_fn charge; /* NULL: nobody is told */
 };
 
 enum status kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask,

@@ -19,7 +19,9 @@ struct reactor;
 struct rpc_service;
 
 extern const struct db_sql quota_sql;
+extern const struct db_sql quota_limits_sql;
 extern const struct rpc_service quota_service;
+extern const struct rpc_service limiter_service;
 
 #define QUOTA_DEFAULT_LIMIT 500
 #define QUOTA_MAX_NAME      100 /* characters of an account_name */

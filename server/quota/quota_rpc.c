@@ -3,22 +3,7 @@
 
 #include "edge/list.h"
 #include "quota/quota.h"
-
-static Google__Protobuf__Timestamp *
-timestamp_of(struct arena *a, usec_t t)
-{
-    Google__Protobuf__Timestamp *ts =
-        rpc_new(a, Google__Protobuf__Timestamp, google__protobuf__timestamp__descriptor);
-    int64_t seconds = t / 1000000;
-    int64_t micros = t % 1000000;
-    if (micros < 0) {
-        seconds--;
-        micros += 1000000;
-    }
-    ts->seconds = seconds;
-    ts->nanos = (int32_t)(micros * 1000);
-    return ts;
-}
+#include "quota/quota_limits_rpc.h"
 
 static Luna__V1__Account *
 account_of(struct arena *a, const struct account *row)
@@ -28,8 +13,8 @@ account_of(struct arena *a, const struct account *row)
     m->account_name = (char *)(uintptr_t)row->account_name;
     m->quota_limit = row->quota_limit;
     m->quota_used = row->quota_used;
-    m->created_at = timestamp_of(a, row->created_at);
-    m->updated_at = timestamp_of(a, row->updated_at);
+    m->created_at = quota_timestamp_of(a, row->created_at);
+    m->updated_at = quota_timestamp_of(a, row->updated_at);
     m->etag = (char *)(uintptr_t)quota_etag(a, row);
     return m;
 }
@@ -71,15 +56,15 @@ api_key_of(struct arena *a, const struct api_key *row)
     m->role = role_to_proto(row->role);
     m->n_scopes = row->scopes.n;
     m->scopes = (char **)(uintptr_t)row->scopes.texts;
-    m->created_at = timestamp_of(a, row->created_at);
+    m->created_at = quota_timestamp_of(a, row->created_at);
     if (row->has_expires_at)
-        m->expires_at = timestamp_of(a, row->expires_at);
+        m->expires_at = quota_timestamp_of(a, row->expires_at);
     if (row->has_revoked_at)
-        m->revoked_at = timestamp_of(a, row->revoked_at);
+        m->revoked_at = quota_timestamp_of(a, row->revoked_at);
     if (row->has_last_used_at)
-        m->last_used_at = timestamp_of(a, row->last_used_at);
+        m->last_used_at = quota_timestamp_of(a, row->last_used_at);
     if (row->has_previous_expires_at)
-        m->previous_expires_at = timestamp_of(a, row->previous_expires_at);
+        m->previous_expires_at = quota_timestamp_of(a, row->previous_expires_at);
     return m;
 }
 
@@ -227,5 +212,158 @@ revoke_api_key(struct call *call, const Luna__V1__RevokeApiKeyRequest *req,
     enum status st = quota_key_revoke(ctx, req->account_id, req->key_id, &key);
     if (st == OK)
         resp->api_key = api_key_of(ctx->arena, &key);
+    return st;
+}
+
+/* ---- plans -------------------------------------------------------------------------------------
+ */
+
+static enum status
+put_plan(struct ctx *ctx, int64_t plan_id, const Luna__V1__Plan *in, Luna__V1__Plan **ret)
+{
+    struct plan plan;
+    struct plan now;
+    enum status st = quota_plan_read(ctx, in, &plan);
+    if (st != OK)
+        return st;
+    plan.plan_id = plan_id;
+    st = quota_plan_put(ctx, &plan, &now);
+    if (st == OK)
+        *ret = quota_plan_of(ctx->arena, &now);
+    return st;
+}
+
+static enum status
+create_plan(struct call *call, const Luna__V1__CreatePlanRequest *req,
+            Luna__V1__CreatePlanResponse *resp)
+{
+    return put_plan(&call->ctx, 0, req->plan, &resp->plan);
+}
+
+static enum status
+update_plan(struct call *call, const Luna__V1__UpdatePlanRequest *req,
+            Luna__V1__UpdatePlanResponse *resp)
+{
+    if (req->plan_id <= 0)
+        return fail_field(&call->ctx, "plan_id", "must be positive");
+    return put_plan(&call->ctx, req->plan_id, req->plan, &resp->plan);
+}
+
+static enum status
+get_plan(struct call *call, const Luna__V1__GetPlanRequest *req, Luna__V1__GetPlanResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct plan plan;
+    enum status st = quota_plan_get(ctx, req->plan_id, &plan);
+    if (st == OK)
+        resp->plan = quota_plan_of(ctx->arena, &plan);
+    return st;
+}
+
+static enum status
+list_plans(struct call *call, const Luna__V1__ListPlansRequest *req,
+           Luna__V1__ListPlansResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    const struct list_request list = LIST_REQUEST(req, 100, QUOTA_MAX_PAGE_SIZE);
+    struct plan *rows;
+    const char *next;
+    size_t n;
+    enum status st = quota_plan_list(ctx, &list, &rows, &n, &next);
+    if (st != OK)
+        return st;
+    resp->next_page_token = (char *)(uintptr_t)next;
+    resp->n_plans = n;
+    resp->plans = arena_new_n(ctx->arena, Luna__V1__Plan *, n);
+    for (size_t i = 0; i < n; i++)
+        resp->plans[i] = quota_plan_of(ctx->arena, &rows[i]);
+    return OK;
+}
+
+static enum status
+delete_plan(struct call *call, const Luna__V1__DeletePlanRequest *req,
+            Luna__V1__DeletePlanResponse *resp)
+{
+    (void)resp;
+    return quota_plan_delete(&call->ctx, req->plan_id);
+}
+
+static enum status
+set_account_plan(struct call *call, const Luna__V1__SetAccountPlanRequest *req,
+                 Luna__V1__SetAccountPlanResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct account account;
+    enum status st = quota_plan_assign(ctx, req->account_id, req->plan_id, &account);
+    if (st == OK)
+        resp->account = account_of(ctx->arena, &account);
+    return st;
+}
+
+/* ---- usage and events --------------------------------------------------------------------------
+ */
+
+static enum status
+get_usage(struct call *call, const Luna__V1__GetUsageRequest *req, Luna__V1__GetUsageResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    struct quota_usage usage;
+    enum status st = quota_usage_read(ctx, req->account_id, req->days, &usage);
+    if (st == OK)
+        quota_usage_write(ctx->arena, &usage, resp);
+    return st;
+}
+
+static enum status
+list_quota_events(struct call *call, const Luna__V1__ListQuotaEventsRequest *req,
+                  Luna__V1__ListQuotaEventsResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    const struct list_request list = LIST_REQUEST(req, 100, QUOTA_MAX_PAGE_SIZE);
+    struct quota_event *rows;
+    const char *next;
+    size_t n;
+    enum status st = quota_events_list(ctx, req->account_id, &list, &rows, &n, &next);
+    if (st != OK)
+        return st;
+    resp->next_page_token = (char *)(uintptr_t)next;
+    resp->n_events = n;
+    resp->events = arena_new_n(ctx->arena, Luna__V1__QuotaEvent *, n);
+    for (size_t i = 0; i < n; i++)
+        resp->events[i] = quota_event_of(ctx->arena, &rows[i]);
+    return OK;
+}
+
+static enum status
+send_events(struct stream *out, const struct quota_event *rows, size_t n)
+{
+    enum status st = OK;
+    for (size_t i = 0; st == OK && i < n; i++) {
+        Luna__V1__WatchQuotaResponse m = LUNA__V1__WATCH_QUOTA_RESPONSE__INIT;
+        m.event = quota_event_of(stream_arena(out), &rows[i]);
+        st = stream_send(out, &m.base);
+    }
+    return st;
+}
+
+static enum status
+watch_quota(struct call *call, const Luna__V1__WatchQuotaRequest *req, struct stream *out)
+{
+    struct ctx *ctx = &call->ctx;
+    struct quota_watch *watch;
+    struct quota_event *rows;
+    struct arena scratch;
+    size_t n;
+    enum status st = quota_watch_open(ctx, req->account_id, req->after_event_id, &watch);
+    if (st == OK)
+        st = stream_send_headers(out);
+    arena_init(&scratch, 0);
+    while (st == OK) {
+        st = quota_watch_next(watch, &scratch, &rows, &n);
+        if (st == OK)
+            st = send_events(out, rows, n);
+        arena_reset(&scratch);
+    }
+    arena_fini(&scratch);
     return st;
 }

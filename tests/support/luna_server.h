@@ -30,6 +30,8 @@ class luna_server
         if (!mkdtemp(folder))
             throw std::runtime_error("mkdtemp");
         folder_ = folder;
+        pg_ = &pg;
+        name_ = name;
         pg.create_database(name);
         env_ = {{"LUNA_DATABASE_OWNER_URL", pg.url(name)},
                 {"LUNA_DATABASE_URL", pg.url(name, "luna_app")},
@@ -53,6 +55,8 @@ class luna_server
         if (!mkdtemp(folder))
             throw std::runtime_error("mkdtemp");
         folder_ = folder;
+        pg_ = other.pg_;
+        name_ = other.name_;
         env_ = other.env_;
         env_["LUNA_LISTEN_ADDRESS"] = target();
         env_["LUNA_ADMIN_ADDRESS"] = "unix:" + folder_ + "/admin";
@@ -115,13 +119,17 @@ class luna_server
         return text;
     }
 
-    /* A key of a new account. */
-    std::string create_account(const std::string &name, bool admin = false)
+    /* A key of a new account. quota_limit 0: the default one. */
+    std::string create_account(const std::string &name, bool admin = false,
+                               int64_t quota_limit = 1000000000000)
     {
         std::vector<std::string> words = {"admin", "create-account", name};
         if (admin)
             words.push_back("--admin");
         std::string out = run(words);
+        if (quota_limit != 0)
+            pg_->exec(name_, "UPDATE account SET quota_limit = " + std::to_string(quota_limit) +
+                                 " WHERE account_name = '" + name + "'");
         size_t at = out.find("key: ") + 5;
         return out.substr(at, out.find('\n', at) - at);
     }
@@ -195,6 +203,8 @@ class luna_server
         _exit(127);
     }
 
+    const pg_server *pg_;
+    std::string name_;
     std::string folder_;
     settings env_;
     pid_t pid_ = -1;
