@@ -1,5 +1,54 @@
 -- What all migrations make, as pg_dump --schema-only tells it. Made by LUNA_UPDATE_SCHEMA=1 db_migrate_test.
 CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
+CREATE FUNCTION public.luna_account_events() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM public.luna_quota_event(NEW.account_id, 'account_created', jsonb_build_object(
+            'account_name', NEW.account_name, 'quota_limit', NEW.quota_limit));
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM public.luna_quota_event(OLD.account_id, 'account_deleted', jsonb_build_object(
+            'account_name', OLD.account_name, 'quota_used', OLD.quota_used));
+    ELSE
+        IF (OLD.quota_limit, OLD.quota_period) IS DISTINCT FROM (NEW.quota_limit, NEW.quota_period) THEN
+            PERFORM public.luna_quota_event(NEW.account_id, 'limit_changed', jsonb_build_object(
+                'old', OLD.quota_limit, 'new', NEW.quota_limit, 'period', NEW.quota_period));
+        END IF;
+        IF OLD.account_name <> NEW.account_name THEN
+            PERFORM public.luna_quota_event(NEW.account_id, 'account_renamed', jsonb_build_object(
+                'old', OLD.account_name, 'new', NEW.account_name));
+        END IF;
+        IF OLD.plan_id IS DISTINCT FROM NEW.plan_id THEN
+            PERFORM public.luna_quota_event(NEW.account_id, 'plan_changed', jsonb_build_object(
+                'old', OLD.plan_id, 'new', NEW.plan_id));
+        END IF;
+        PERFORM pg_notify('luna_quota', NEW.account_id::text);
+    END IF;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_account_events() OWNER TO postgres;
+CREATE FUNCTION public.luna_api_key_events() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    what text := 'key_created';
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        what := CASE WHEN OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL THEN 'key_revoked'
+                     WHEN OLD.key_hash <> NEW.key_hash THEN 'key_rotated' END;
+    END IF;
+    IF what IS NOT NULL THEN
+        PERFORM public.luna_quota_event(NEW.account_id, what, jsonb_build_object(
+            'key_id', NEW.key_id, 'prefix', NEW.key_prefix, 'role', NEW.role));
+    END IF;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_api_key_events() OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) RETURNS TABLE(dpu_id integer, upto timestamp with time zone)
     LANGUAGE sql
     AS $$
@@ -396,6 +445,421 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_key_changed() OWNER TO postgres;
+CREATE FUNCTION public.luna_period_end(period text, start timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE period WHEN 'total' THEN 'infinity'::timestamptz
+           ELSE (start AT TIME ZONE 'UTC' + ('1 ' || period)::interval) AT TIME ZONE 'UTC' END
+$$;
+ALTER FUNCTION public.luna_period_end(period text, start timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_period_start(period text, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE period WHEN 'total' THEN 'epoch'::timestamptz
+           ELSE date_trunc(period, at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' END
+$$;
+ALTER FUNCTION public.luna_period_start(period text, at timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_plan_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE public.account a
+    SET quota_limit = CASE WHEN a.quota_limit = OLD.quota_limit THEN NEW.quota_limit ELSE a.quota_limit END,
+        quota_period = NEW.quota_period,
+        updated_at = greatest(now(), a.updated_at + interval '1 us')
+    WHERE a.plan_id = NEW.plan_id;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_plan_changed() OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_alive(p_account bigint, p_epoch bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM public.account a WHERE a.account_id = p_account FOR UPDATE;
+    UPDATE public.quota_epoch e SET lost = e.epoch <> p_epoch
+    WHERE e.account_id = p_account
+        AND EXISTS (SELECT FROM public.quota_epoch x WHERE x.account_id = p_account AND x.epoch = p_epoch);
+    RETURN 1;
+END
+$$;
+ALTER FUNCTION public.luna_quota_alive(p_account bigint, p_epoch bigint) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_beat(p_actor bigint, p_quiet_s double precision, p_dead_s double precision, OUT kind text, OUT account_id bigint, OUT epoch bigint) RETURNS SETOF record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    r public.quota_reservation;
+BEGIN
+    INSERT INTO public.quota_actor AS s VALUES (p_actor, clock_timestamp())
+    ON CONFLICT (actor_id) DO UPDATE SET seen_at = clock_timestamp();
+    DELETE FROM public.quota_actor s WHERE s.seen_at < clock_timestamp() - interval '1 h';
+    FOR account_id, epoch IN
+        SELECT e.account_id, e.epoch FROM public.quota_epoch e WHERE e.lost
+        ORDER BY e.account_id, e.epoch LIMIT 64
+    LOOP
+        PERFORM public.luna_quota_close(account_id, epoch, p_dead_s);
+    END LOOP;
+    -- Its charge has been settled when the units it gives back are part of quota_used.
+    FOR r IN
+        SELECT x.* FROM public.quota_reservation x JOIN public.account a USING (account_id)
+        WHERE x.state = 'held' AND x.expires_at <= now()
+            AND (a.period_start <> x.period_start OR a.quota_used >= x.cost)
+        ORDER BY x.account_id LIMIT 64 FOR UPDATE OF x, a SKIP LOCKED
+    LOOP
+        PERFORM public.luna_quota_unreserve(r, 'expired', 0);
+        PERFORM public.luna_quota_event(r.account_id, 'reservation_expired',
+            jsonb_build_object('request_id', r.request_id, 'units', r.cost));
+    END LOOP;
+    DELETE FROM public.quota_reservation x WHERE x.ended_at < now() - interval '1 day';
+    RETURN QUERY
+        SELECT 'report', e.account_id, e.epoch FROM public.quota_epoch e
+        WHERE e.lost AND NOT EXISTS (
+            SELECT FROM public.quota_reported d
+            WHERE d.account_id = e.account_id AND d.epoch = e.epoch AND d.actor_id = p_actor)
+        ORDER BY 2, 3 LIMIT 256;
+    RETURN QUERY
+        UPDATE public.quota_epoch e SET checked_at = clock_timestamp()
+        WHERE (e.account_id, e.epoch) IN (
+            SELECT x.account_id, x.epoch FROM public.quota_epoch x
+            WHERE x.granted > x.settled AND NOT x.lost
+                AND x.checked_at < clock_timestamp() - make_interval(secs => p_quiet_s)
+            ORDER BY x.checked_at LIMIT 64 FOR UPDATE SKIP LOCKED)
+        RETURNING 'sync', e.account_id, e.epoch;
+END
+$$;
+ALTER FUNCTION public.luna_quota_beat(p_actor bigint, p_quiet_s double precision, p_dead_s double precision, OUT kind text, OUT account_id bigint, OUT epoch bigint) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_close(p_account bigint, p_epoch bigint, p_dead_s double precision) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    e public.quota_epoch;
+    unreported timestamptz;
+BEGIN
+    PERFORM FROM public.account a WHERE a.account_id = p_account FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT * INTO e FROM public.quota_epoch x
+    WHERE x.account_id = p_account AND x.epoch = p_epoch AND x.lost
+        AND x.opened_at < clock_timestamp() - interval '3 s';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT max(s.seen_at) INTO unreported FROM public.quota_actor s
+    WHERE NOT EXISTS (SELECT FROM public.quota_reported r
+                      WHERE r.account_id = p_account AND r.epoch = p_epoch AND r.actor_id = s.actor_id)
+        AND s.seen_at > e.opened_at - interval '1 min'
+        AND s.seen_at > e.settled_at - interval '1 min';
+    IF unreported > clock_timestamp() - make_interval(secs => p_dead_s) THEN
+        RETURN;
+    END IF;
+    IF unreported IS NOT NULL AND e.granted > e.settled THEN
+        PERFORM public.luna_quota_event(p_account, 'grant_written_off', jsonb_build_object(
+            'units', e.granted - e.settled, 'epoch', p_epoch));
+        PERFORM public.luna_quota_count(p_account, p_epoch,
+            ARRAY[(clock_timestamp() AT TIME ZONE 'UTC')::date - date '1970-01-01' || '|written off'],
+            ARRAY[e.granted - e.settled]);
+    END IF;
+    DELETE FROM public.quota_epoch x WHERE x.account_id = p_account AND x.epoch = p_epoch;
+    PERFORM pg_notify('luna_quota', p_account::text);
+END
+$$;
+ALTER FUNCTION public.luna_quota_close(p_account bigint, p_epoch bigint, p_dead_s double precision) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_count(p_account bigint, p_epoch bigint, p_fields text[], p_units bigint[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    total bigint;
+BEGIN
+    SELECT coalesce(sum(u), 0) INTO total FROM unnest(p_units) u;
+    UPDATE public.account a SET quota_used = greatest(0, a.quota_used + total)
+    FROM public.quota_epoch e
+    WHERE a.account_id = p_account AND e.account_id = p_account AND e.epoch = p_epoch
+        AND e.period_start = a.period_start;
+    UPDATE public.quota_epoch e SET settled = e.settled + total
+    WHERE e.account_id = p_account AND e.epoch = p_epoch;
+    INSERT INTO public.quota_usage AS u (account_id, day, method, units)
+    SELECT p_account, date '1970-01-01' + split_part(f, '|', 1)::int, split_part(f, '|', 2), sum(n)
+    FROM unnest(p_fields, p_units) AS x(f, n)
+    GROUP BY 2, 3
+    ON CONFLICT (account_id, day, method) DO UPDATE SET units = u.units + excluded.units;
+END
+$$;
+ALTER FUNCTION public.luna_quota_count(p_account bigint, p_epoch bigint, p_fields text[], p_units bigint[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_end_reservation(p_account bigint, p_request text, p_actual bigint, OUT changed boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) RETURNS SETOF record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    r public.quota_reservation;
+BEGIN
+    changed := false;
+    PERFORM FROM public.account a WHERE a.account_id = p_account FOR UPDATE;
+    SELECT * INTO r FROM public.quota_reservation x
+    WHERE x.account_id = p_account AND x.request_id = p_request FOR UPDATE;
+    IF r.state = 'held' AND r.expires_at <= clock_timestamp() THEN
+        PERFORM public.luna_quota_unreserve(r, 'expired', 0);
+        PERFORM public.luna_quota_event(p_account, 'reservation_expired',
+            jsonb_build_object('request_id', p_request, 'units', r.cost));
+    ELSIF r.state = 'held' AND p_actual <= r.cost THEN
+        PERFORM public.luna_quota_unreserve(
+            r, CASE WHEN p_actual < 0 THEN 'released' ELSE 'committed' END, greatest(0, p_actual));
+        changed := true;
+    END IF;
+    RETURN QUERY SELECT changed, x.state, x.cost, x.actual, x.expires_at FROM public.quota_reservation x
+        WHERE x.account_id = p_account AND x.request_id = p_request;
+END
+$$;
+ALTER FUNCTION public.luna_quota_end_reservation(p_account bigint, p_request text, p_actual bigint, OUT changed boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_event(p_account bigint, p_kind text, p_data jsonb) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    id bigint;
+BEGIN
+    INSERT INTO public.quota_event (account_id, kind, by_account_id, data)
+    VALUES (p_account, p_kind, nullif(current_setting('luna.account', true), '')::bigint, p_data)
+    RETURNING event_id INTO id;
+    PERFORM pg_notify('luna_quota_events', p_account::text);
+    RETURN id;
+END
+$$;
+ALTER FUNCTION public.luna_quota_event(p_account bigint, p_kind text, p_data jsonb) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_event_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'quota events are not changed' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+ALTER FUNCTION public.luna_quota_event_kept() OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_leave(p_actor bigint) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH gone AS (DELETE FROM public.quota_actor s WHERE s.actor_id = p_actor RETURNING 1)
+    SELECT count(*) FROM gone
+$$;
+ALTER FUNCTION public.luna_quota_leave(p_actor bigint) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_limits(p_account bigint, OUT account_capacity bigint, OUT account_unit_us bigint, OUT key_capacity bigint, OUT key_unit_us bigint, OUT concurrent_calls bigint, OUT report_only boolean) RETURNS SETOF record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(p.account_capacity, 0), coalesce(p.account_unit_us, 0), coalesce(p.key_capacity, 0),
+           coalesce(p.key_unit_us, 0), coalesce(p.concurrent_calls, 0), coalesce(p.report_only, false)
+    FROM public.account a LEFT JOIN public.plan p ON p.plan_id = a.plan_id
+    WHERE a.account_id = p_account
+$$;
+ALTER FUNCTION public.luna_quota_limits(p_account bigint, OUT account_capacity bigint, OUT account_unit_us bigint, OUT key_capacity bigint, OUT key_unit_us bigint, OUT concurrent_calls bigint, OUT report_only boolean) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_open(p_account bigint, p_seen bigint, p_chunk bigint, OUT state text, OUT epoch bigint, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT period_end timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    a public.account;
+    start timestamptz;
+    held bigint;
+BEGIN
+    SELECT * INTO a FROM public.account x WHERE x.account_id = p_account FOR UPDATE;
+    IF NOT FOUND THEN
+        state := 'none';
+        RETURN;
+    END IF;
+    start := public.luna_period_start(a.quota_period, clock_timestamp());
+    IF start <> a.period_start THEN
+        UPDATE public.account x SET period_start = start, quota_used = 0 WHERE x.account_id = p_account;
+        a.quota_used := 0;
+        a.period_start := start;
+    END IF;
+    PERFORM FROM public.quota_epoch e
+    WHERE e.account_id = p_account AND NOT e.lost AND e.period_start = start
+        AND e.epoch > p_seen AND e.opened_at > clock_timestamp() - interval '3 s';
+    IF FOUND THEN
+        state := 'wait';
+        RETURN;
+    END IF;
+    UPDATE public.quota_epoch e SET lost = true WHERE e.account_id = p_account AND NOT e.lost;
+    DELETE FROM public.quota_epoch e WHERE e.account_id = p_account AND e.granted = e.settled;
+    SELECT coalesce(sum(e.granted - e.settled), 0) INTO held
+    FROM public.quota_epoch e WHERE e.account_id = p_account AND e.period_start = start;
+    granted := greatest(0, least(p_chunk, a.quota_limit - a.quota_used - held));
+    INSERT INTO public.quota_epoch AS e (account_id, epoch, period_start, granted)
+    VALUES (p_account, nextval('public.quota_epoch_number'), start, granted)
+    RETURNING e.epoch, e.version, e.grant_no INTO epoch, version, grant_no;
+    state := 'opened';
+    quota_limit := a.quota_limit;
+    base := a.quota_used;
+    period_end := public.luna_period_end(a.quota_period, start);
+END
+$$;
+ALTER FUNCTION public.luna_quota_open(p_account bigint, p_seen bigint, p_chunk bigint, OUT state text, OUT epoch bigint, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT period_end timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_report(p_actor bigint, p_account bigint, p_epoch bigint, p_flushes bigint[], p_fields text[], p_units bigint[], p_dead_s double precision) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    e public.quota_epoch;
+    fields text[];
+    units bigint[];
+BEGIN
+    PERFORM FROM public.account a WHERE a.account_id = p_account FOR UPDATE;
+    SELECT * INTO e FROM public.quota_epoch x
+    WHERE x.account_id = p_account AND x.epoch = p_epoch AND x.lost;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO public.quota_reported VALUES (p_account, p_epoch, p_actor) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        WITH kept AS (
+            INSERT INTO public.quota_report (account_id, epoch, actor_id, flush, field, units)
+            SELECT p_account, p_epoch, p_actor, f, d, sum(n)
+            FROM unnest(p_flushes, p_fields, p_units) AS x(f, d, n)
+            WHERE f > e.flushed
+            GROUP BY f, d
+            RETURNING quota_report.field, quota_report.units
+        )
+        SELECT array_agg(k.field), array_agg(k.units) INTO fields, units FROM kept k;
+        IF fields IS NOT NULL THEN
+            PERFORM public.luna_quota_count(p_account, p_epoch, fields, units);
+        END IF;
+    END IF;
+    PERFORM public.luna_quota_close(p_account, p_epoch, p_dead_s);
+    RETURN 1;
+END
+$$;
+ALTER FUNCTION public.luna_quota_report(p_actor bigint, p_account bigint, p_epoch bigint, p_flushes bigint[], p_fields text[], p_units bigint[], p_dead_s double precision) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_reserve(p_account bigint, p_request text, p_cost bigint, p_ttl_ms bigint, OUT made boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) RETURNS SETOF record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    made := false;
+    IF p_cost > 0 THEN
+        INSERT INTO public.quota_reservation (account_id, request_id, cost, period_start, expires_at)
+        SELECT p_account, p_request, p_cost, a.period_start, now() + p_ttl_ms * interval '1 ms'
+        FROM public.account a WHERE a.account_id = p_account
+        ON CONFLICT DO NOTHING;
+        made := FOUND;
+    END IF;
+    RETURN QUERY SELECT made, r.state, r.cost, r.actual, r.expires_at FROM public.quota_reservation r
+        WHERE r.account_id = p_account AND r.request_id = p_request;
+END
+$$;
+ALTER FUNCTION public.luna_quota_reserve(p_account bigint, p_request text, p_cost bigint, p_ttl_ms bigint, OUT made boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_retire(p_account bigint, p_epoch bigint, p_grant_no bigint, p_spent bigint) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH a AS MATERIALIZED (
+        SELECT x.account_id FROM public.account x WHERE x.account_id = p_account FOR UPDATE
+    ), done AS (
+        UPDATE public.quota_epoch e SET granted = p_spent
+        FROM a
+        WHERE e.account_id = a.account_id AND e.epoch = p_epoch AND e.grant_no = p_grant_no
+            AND e.settled = p_spent AND NOT e.lost
+        RETURNING 1
+    )
+    SELECT count(*) FROM done
+$$;
+ALTER FUNCTION public.luna_quota_retire(p_account bigint, p_epoch bigint, p_grant_no bigint, p_spent bigint) OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_settle(p_account bigint, p_epoch bigint, p_flush bigint, p_fields text[], p_units bigint[], p_chunk bigint, OUT state text, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT settled bigint, OUT added bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    a public.account;
+    e public.quota_epoch;
+    held bigint;
+BEGIN
+    added := 0;
+    SELECT * INTO a FROM public.account x WHERE x.account_id = p_account FOR UPDATE;
+    SELECT * INTO e FROM public.quota_epoch x
+    WHERE x.account_id = p_account AND x.epoch = p_epoch FOR UPDATE;
+    IF NOT FOUND THEN
+        state := 'closed';
+        RETURN;
+    END IF;
+    IF p_flush > e.flushed THEN
+        -- What actors have reported of this flush is part of it.
+        p_fields := p_fields || ARRAY(SELECT r.field FROM public.quota_report r
+            WHERE r.account_id = p_account AND r.epoch = p_epoch AND r.flush = p_flush
+            ORDER BY r.actor_id, r.field);
+        p_units := p_units || ARRAY(SELECT -r.units FROM public.quota_report r
+            WHERE r.account_id = p_account AND r.epoch = p_epoch AND r.flush = p_flush
+            ORDER BY r.actor_id, r.field);
+        PERFORM public.luna_quota_count(p_account, p_epoch, p_fields, p_units);
+        SELECT coalesce(sum(u), 0) INTO added FROM unnest(p_units) u;
+        a.quota_used := greatest(0, a.quota_used
+            + CASE WHEN a.period_start = e.period_start THEN added ELSE 0 END);
+        e.settled := e.settled + added;
+        e.flushed := p_flush;
+    END IF;
+    SELECT coalesce(sum(x.granted - x.settled), 0) INTO held FROM public.quota_epoch x
+    WHERE x.account_id = p_account AND x.epoch <> p_epoch AND x.period_start = a.period_start;
+    granted := e.settled + greatest(0, least(p_chunk, a.quota_limit - a.quota_used - held));
+    IF e.period_start = a.period_start AND NOT e.lost AND granted > e.granted THEN
+        e.granted := granted;
+        e.grant_no := e.grant_no + 1;
+    END IF;
+    UPDATE public.quota_epoch x
+    SET granted = e.granted, grant_no = e.grant_no, flushed = e.flushed, version = x.version + 1,
+        settled_at = clock_timestamp(), checked_at = clock_timestamp()
+    WHERE x.account_id = p_account AND x.epoch = p_epoch
+    RETURNING x.version INTO version;
+    state := 'settled';
+    quota_limit := a.quota_limit;
+    base := CASE WHEN a.period_start = e.period_start THEN a.quota_used - e.settled ELSE 0 END;
+    granted := e.granted;
+    grant_no := e.grant_no;
+    settled := e.settled;
+END
+$$;
+ALTER FUNCTION public.luna_quota_settle(p_account bigint, p_epoch bigint, p_flush bigint, p_fields text[], p_units bigint[], p_chunk bigint, OUT state text, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT settled bigint, OUT added bigint) OWNER TO postgres;
+CREATE TABLE public.quota_reservation (
+    account_id bigint NOT NULL,
+    request_id text NOT NULL,
+    state text DEFAULT 'held'::text NOT NULL,
+    cost bigint NOT NULL,
+    actual bigint DEFAULT 0 NOT NULL,
+    period_start timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT quota_reservation_check CHECK (((actual >= 0) AND (actual <= cost))),
+    CONSTRAINT quota_reservation_cost_check CHECK ((cost > 0)),
+    CONSTRAINT quota_reservation_request_id_check CHECK (((char_length(request_id) >= 1) AND (char_length(request_id) <= 128))),
+    CONSTRAINT quota_reservation_state_check CHECK ((state = ANY (ARRAY['held'::text, 'committed'::text, 'released'::text, 'expired'::text])))
+);
+ALTER TABLE ONLY public.quota_reservation FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_reservation OWNER TO postgres;
+CREATE FUNCTION public.luna_quota_unreserve(r public.quota_reservation, p_state text, p_actual bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE public.quota_reservation x SET state = p_state, actual = p_actual, ended_at = now()
+    WHERE x.account_id = r.account_id AND x.request_id = r.request_id;
+    IF p_actual < r.cost THEN
+        UPDATE public.account a SET quota_used = a.quota_used - (r.cost - p_actual)
+        WHERE a.account_id = r.account_id AND a.period_start = r.period_start;
+        INSERT INTO public.quota_usage AS u (account_id, day, method, units)
+        VALUES (r.account_id, (r.created_at AT TIME ZONE 'UTC')::date,
+                '/luna.v1.LimiterService/Reserve', p_actual - r.cost)
+        ON CONFLICT (account_id, day, method) DO UPDATE SET units = u.units + excluded.units;
+        PERFORM pg_notify('luna_quota', r.account_id::text);
+    END IF;
+END
+$$;
+ALTER FUNCTION public.luna_quota_unreserve(r public.quota_reservation, p_state text, p_actual bigint) OWNER TO postgres;
 CREATE FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -423,8 +887,12 @@ CREATE TABLE public.account (
     quota_used bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    plan_id bigint,
+    quota_period text DEFAULT 'total'::text NOT NULL,
+    period_start timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     CONSTRAINT account_account_name_check CHECK (((char_length(account_name) >= 1) AND (char_length(account_name) <= 100))),
     CONSTRAINT account_quota_limit_check CHECK ((quota_limit >= 0)),
+    CONSTRAINT account_quota_period_check CHECK ((quota_period = ANY (ARRAY['total'::text, 'day'::text, 'week'::text, 'month'::text, 'year'::text]))),
     CONSTRAINT account_quota_used_check CHECK ((quota_used >= 0))
 );
 ALTER TABLE ONLY public.account FORCE ROW LEVEL SECURITY;
@@ -712,6 +1180,106 @@ CREATE TABLE public.kalman_observation (
 );
 ALTER TABLE ONLY public.kalman_observation FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.kalman_observation OWNER TO postgres;
+CREATE TABLE public.plan (
+    plan_id bigint NOT NULL,
+    plan_name text NOT NULL,
+    quota_limit bigint NOT NULL,
+    quota_period text NOT NULL,
+    account_capacity bigint DEFAULT 0 NOT NULL,
+    account_unit_us bigint DEFAULT 0 NOT NULL,
+    key_capacity bigint DEFAULT 0 NOT NULL,
+    key_unit_us bigint DEFAULT 0 NOT NULL,
+    concurrent_calls bigint DEFAULT 0 NOT NULL,
+    report_only boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT plan_concurrent_calls_check CHECK ((concurrent_calls >= 0)),
+    CONSTRAINT plan_plan_name_check CHECK (((char_length(plan_name) >= 1) AND (char_length(plan_name) <= 100))),
+    CONSTRAINT plan_quota_limit_check CHECK ((quota_limit >= 0)),
+    CONSTRAINT plan_quota_period_check CHECK ((quota_period = ANY (ARRAY['total'::text, 'day'::text, 'week'::text, 'month'::text, 'year'::text])))
+);
+ALTER TABLE ONLY public.plan FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.plan OWNER TO postgres;
+ALTER TABLE public.plan ALTER COLUMN plan_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.plan_plan_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.quota_actor (
+    actor_id bigint NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+ALTER TABLE ONLY public.quota_actor FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_actor OWNER TO postgres;
+CREATE TABLE public.quota_epoch (
+    account_id bigint NOT NULL,
+    epoch bigint NOT NULL,
+    period_start timestamp with time zone NOT NULL,
+    lost boolean DEFAULT false NOT NULL,
+    granted bigint NOT NULL,
+    settled bigint DEFAULT 0 NOT NULL,
+    grant_no bigint DEFAULT 1 NOT NULL,
+    flushed bigint DEFAULT 0 NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    checked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE ONLY public.quota_epoch FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_epoch OWNER TO postgres;
+CREATE SEQUENCE public.quota_epoch_number
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+ALTER TABLE public.quota_epoch_number OWNER TO postgres;
+CREATE TABLE public.quota_event (
+    account_id bigint NOT NULL,
+    event_id bigint NOT NULL,
+    occurred_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    kind text NOT NULL,
+    by_account_id bigint,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+ALTER TABLE ONLY public.quota_event FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_event OWNER TO postgres;
+ALTER TABLE public.quota_event ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.quota_event_event_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.quota_report (
+    account_id bigint NOT NULL,
+    epoch bigint NOT NULL,
+    actor_id bigint NOT NULL,
+    flush bigint NOT NULL,
+    field text NOT NULL,
+    units bigint NOT NULL
+);
+ALTER TABLE ONLY public.quota_report FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_report OWNER TO postgres;
+CREATE TABLE public.quota_reported (
+    account_id bigint NOT NULL,
+    epoch bigint NOT NULL,
+    actor_id bigint NOT NULL
+);
+ALTER TABLE ONLY public.quota_reported FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_reported OWNER TO postgres;
+CREATE TABLE public.quota_usage (
+    account_id bigint NOT NULL,
+    day date NOT NULL,
+    method text NOT NULL,
+    units bigint NOT NULL
+);
+ALTER TABLE ONLY public.quota_usage FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.quota_usage OWNER TO postgres;
 ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00');
 ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2026 FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
 ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2027 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2028-01-01 00:00:00+00');
@@ -771,6 +1339,25 @@ ALTER TABLE ONLY public.kalman_observation
     ADD CONSTRAINT kalman_observation_account_id_filter_key_generation_sequenc_key UNIQUE (account_id, filter_key, generation, sequence);
 ALTER TABLE ONLY public.kalman_observation
     ADD CONSTRAINT kalman_observation_pkey PRIMARY KEY (account_id, filter_key, generation, "position");
+ALTER TABLE ONLY public.plan
+    ADD CONSTRAINT plan_pkey PRIMARY KEY (plan_id);
+ALTER TABLE ONLY public.plan
+    ADD CONSTRAINT plan_plan_name_key UNIQUE (plan_name);
+ALTER TABLE ONLY public.quota_actor
+    ADD CONSTRAINT quota_actor_pkey PRIMARY KEY (actor_id);
+ALTER TABLE ONLY public.quota_epoch
+    ADD CONSTRAINT quota_epoch_pkey PRIMARY KEY (account_id, epoch);
+ALTER TABLE ONLY public.quota_event
+    ADD CONSTRAINT quota_event_pkey PRIMARY KEY (account_id, event_id);
+ALTER TABLE ONLY public.quota_report
+    ADD CONSTRAINT quota_report_pkey PRIMARY KEY (account_id, epoch, actor_id, flush, field);
+ALTER TABLE ONLY public.quota_reported
+    ADD CONSTRAINT quota_reported_pkey PRIMARY KEY (account_id, epoch, actor_id);
+ALTER TABLE ONLY public.quota_reservation
+    ADD CONSTRAINT quota_reservation_pkey PRIMARY KEY (account_id, request_id);
+ALTER TABLE ONLY public.quota_usage
+    ADD CONSTRAINT quota_usage_pkey PRIMARY KEY (account_id, day, method);
+CREATE INDEX account_plan ON public.account USING btree (plan_id) WHERE (plan_id IS NOT NULL);
 CREATE INDEX counts_assignment_of_doorway ON public.counts_assignment USING btree (account_id, doorway_id, starts_at);
 CREATE INDEX counts_assignment_of_dpu ON public.counts_assignment USING btree (account_id, dpu_id, starts_at);
 CREATE INDEX counts_doorway_into ON public.counts_doorway USING btree (account_id, ingress_space_id);
@@ -786,6 +1373,9 @@ CREATE INDEX counts_reading_later_received_at_idx ON public.counts_reading_later
 CREATE INDEX counts_space_children ON public.counts_space USING btree (account_id, parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX counts_within_space ON public.counts_within USING btree (account_id, space_id);
 CREATE INDEX kalman_observation_in_time ON public.kalman_observation USING btree (account_id, filter_key, generation, "time", sequence);
+CREATE INDEX quota_epoch_granted ON public.quota_epoch USING btree (checked_at) WHERE (granted > settled);
+CREATE INDEX quota_epoch_lost ON public.quota_epoch USING btree (account_id, epoch) WHERE lost;
+CREATE INDEX quota_reservation_held ON public.quota_reservation USING btree (expires_at) WHERE (state = 'held'::text);
 ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2025_pkey;
 ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2025_received_at_idx;
 ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2026_pkey;
@@ -800,8 +1390,14 @@ ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_ea
 ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_early_received_at_idx;
 ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_later_pkey;
 ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_later_received_at_idx;
+CREATE TRIGGER account_events AFTER INSERT OR DELETE OR UPDATE OF quota_limit, quota_period, account_name, plan_id ON public.account FOR EACH ROW EXECUTE FUNCTION public.luna_account_events();
 CREATE TRIGGER api_key_changed AFTER UPDATE OF key_hash, previous_hash, previous_expires_at, role, scopes, expires_at, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 CREATE TRIGGER api_key_deleted AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
+CREATE TRIGGER api_key_events AFTER INSERT OR UPDATE OF key_hash, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_api_key_events();
+CREATE TRIGGER plan_changed AFTER UPDATE ON public.plan FOR EACH ROW EXECUTE FUNCTION public.luna_plan_changed();
+CREATE TRIGGER quota_event_kept BEFORE DELETE OR UPDATE OR TRUNCATE ON public.quota_event FOR EACH STATEMENT EXECUTE FUNCTION public.luna_quota_event_kept();
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plan(plan_id);
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_assignment
@@ -832,6 +1428,16 @@ ALTER TABLE ONLY public.kalman_filter
     ADD CONSTRAINT kalman_filter_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_observation
     ADD CONSTRAINT kalman_observation_account_id_filter_key_fkey FOREIGN KEY (account_id, filter_key) REFERENCES public.kalman_filter(account_id, filter_key) ON DELETE CASCADE;
+ALTER TABLE ONLY public.quota_epoch
+    ADD CONSTRAINT quota_epoch_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.quota_report
+    ADD CONSTRAINT quota_report_account_id_epoch_fkey FOREIGN KEY (account_id, epoch) REFERENCES public.quota_epoch(account_id, epoch) ON DELETE CASCADE;
+ALTER TABLE ONLY public.quota_reported
+    ADD CONSTRAINT quota_reported_account_id_epoch_fkey FOREIGN KEY (account_id, epoch) REFERENCES public.quota_epoch(account_id, epoch) ON DELETE CASCADE;
+ALTER TABLE ONLY public.quota_reservation
+    ADD CONSTRAINT quota_reservation_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.quota_usage
+    ADD CONSTRAINT quota_usage_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE public.account ENABLE ROW LEVEL SECURITY;
 CREATE POLICY account_admin ON public.account TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)) WITH CHECK ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY account_own ON public.account FOR SELECT TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
@@ -897,7 +1503,29 @@ ALTER TABLE public.kalman_observation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY kalman_observation_admin ON public.kalman_observation TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY kalman_observation_own ON public.kalman_observation TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY kalman_observation_owner ON public.kalman_observation TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.plan ENABLE ROW LEVEL SECURITY;
+CREATE POLICY plan_admin ON public.plan TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)) WITH CHECK ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
+CREATE POLICY plan_owner ON public.plan TO postgres USING (true) WITH CHECK (true);
+CREATE POLICY plan_read ON public.plan FOR SELECT TO luna_app USING (true);
+ALTER TABLE public.quota_actor ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_actor_owner ON public.quota_actor TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.quota_epoch ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_epoch_owner ON public.quota_epoch TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.quota_event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_event_own ON public.quota_event FOR SELECT TO luna_app USING (((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")) OR (( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)));
+CREATE POLICY quota_event_owner ON public.quota_event TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.quota_report ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_report_owner ON public.quota_report TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.quota_reported ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_reported_owner ON public.quota_reported TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.quota_reservation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_reservation_owner ON public.quota_reservation TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.quota_usage ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quota_usage_own ON public.quota_usage FOR SELECT TO luna_app USING (((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")) OR (( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)));
+CREATE POLICY quota_usage_owner ON public.quota_usage TO postgres USING (true) WITH CHECK (true);
 GRANT USAGE ON SCHEMA public TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_account_events() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_api_key_events() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) FROM PUBLIC;
@@ -922,6 +1550,37 @@ REVOKE ALL ON FUNCTION public.luna_find_account(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_find_account(name text) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_period_end(period text, start timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_period_end(period text, start timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_period_start(period text, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_period_start(period text, at timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_plan_changed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_quota_alive(p_account bigint, p_epoch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_alive(p_account bigint, p_epoch bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_beat(p_actor bigint, p_quiet_s double precision, p_dead_s double precision, OUT kind text, OUT account_id bigint, OUT epoch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_beat(p_actor bigint, p_quiet_s double precision, p_dead_s double precision, OUT kind text, OUT account_id bigint, OUT epoch bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_close(p_account bigint, p_epoch bigint, p_dead_s double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_quota_count(p_account bigint, p_epoch bigint, p_fields text[], p_units bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_quota_end_reservation(p_account bigint, p_request text, p_actual bigint, OUT changed boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_end_reservation(p_account bigint, p_request text, p_actual bigint, OUT changed boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_event(p_account bigint, p_kind text, p_data jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_event(p_account bigint, p_kind text, p_data jsonb) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_event_kept() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_quota_leave(p_actor bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_leave(p_actor bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_limits(p_account bigint, OUT account_capacity bigint, OUT account_unit_us bigint, OUT key_capacity bigint, OUT key_unit_us bigint, OUT concurrent_calls bigint, OUT report_only boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_limits(p_account bigint, OUT account_capacity bigint, OUT account_unit_us bigint, OUT key_capacity bigint, OUT key_unit_us bigint, OUT concurrent_calls bigint, OUT report_only boolean) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_open(p_account bigint, p_seen bigint, p_chunk bigint, OUT state text, OUT epoch bigint, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT period_end timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_open(p_account bigint, p_seen bigint, p_chunk bigint, OUT state text, OUT epoch bigint, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT period_end timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_report(p_actor bigint, p_account bigint, p_epoch bigint, p_flushes bigint[], p_fields text[], p_units bigint[], p_dead_s double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_report(p_actor bigint, p_account bigint, p_epoch bigint, p_flushes bigint[], p_fields text[], p_units bigint[], p_dead_s double precision) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_reserve(p_account bigint, p_request text, p_cost bigint, p_ttl_ms bigint, OUT made boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_reserve(p_account bigint, p_request text, p_cost bigint, p_ttl_ms bigint, OUT made boolean, OUT state text, OUT cost bigint, OUT actual bigint, OUT expires_at timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_retire(p_account bigint, p_epoch bigint, p_grant_no bigint, p_spent bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_retire(p_account bigint, p_epoch bigint, p_grant_no bigint, p_spent bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_settle(p_account bigint, p_epoch bigint, p_flush bigint, p_fields text[], p_units bigint[], p_chunk bigint, OUT state text, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT settled bigint, OUT added bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_quota_settle(p_account bigint, p_epoch bigint, p_flush bigint, p_fields text[], p_units bigint[], p_chunk bigint, OUT state text, OUT version bigint, OUT quota_limit bigint, OUT base bigint, OUT granted bigint, OUT grant_no bigint, OUT settled bigint, OUT added bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_quota_unreserve(r public.quota_reservation, p_state text, p_actual bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_touch_keys(account_ids bigint[], key_ids bigint[]) TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.account TO luna_app;
@@ -944,3 +1603,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_checkpoint TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_filter TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_observation TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plan TO luna_app;
+GRANT SELECT ON TABLE public.quota_event TO luna_app;
+GRANT SELECT ON TABLE public.quota_usage TO luna_app;

@@ -64,7 +64,6 @@ check_rate(struct ctx *ctx, const char *field, int64_t capacity, int64_t unit_us
 enum status
 quota_plan_put(struct ctx *ctx, const struct plan *p, struct plan *ret)
 {
-    (void)quota_check_name(ctx, "plan.plan_name", p->plan_name, 1);
     if (p->quota_limit < 0)
         (void)fail_field(ctx, "plan.quota_limit", "must not be negative");
     if (p->concurrent_calls < 0)
