@@ -27,13 +27,6 @@ charge_work(struct ctx *ctx, double work)
     return quota_gate_measure(container_of(ctx, struct call, ctx), (int64_t)(work / 1e6));
 }
 
-/* The same for a question that is not the call's first. */
-static enum status
-charge_question(struct ctx *ctx, double work)
-{
-    return quota_gate_measure(container_of(ctx, struct call, ctx), 1 + (int64_t)(work / 1e6));
-}
-
 static struct kalman_table
 table(const double *values, const double *variances, size_t times, size_t width, bool square)
 {
@@ -468,7 +461,9 @@ try_model(struct call *call, const Luna__V1__SelectRequest *req, size_t i, Luna_
     enum status st = kalman_read_model(ctx, path, req->models[i], req->n_results, 0, &spec);
     if (st != OK)
         return st;
-    struct kalman_ask ask = {.charge = i > 0 ? charge_question : charge_work,
+    if (i > 0 && (st = quota_gate_measure(call, 1)) != OK) /* each model is a question */
+        return st;
+    struct kalman_ask ask = {.charge = charge_work,
                              .question = KALMAN_FIT,
                              .path = path,
                              .spec = &spec,
