@@ -1,14 +1,13 @@
 /* The answer: body, headers, compression. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include "gateway/frames.h"
+#include "gateway/httpd_errors.h"
 #include "gateway/stream.h"
 
 #define COMPRESS_FROM 1024
 #define PROBLEM_MAX   (64 << 10)
-#define GZIP_WRAPPER  16 /* zlib's window bits + 16: gzip */
 #define JSON_TYPE     "application/json"
 
 void
@@ -56,6 +55,8 @@ answer_problem(struct exchange *x)
         answer_header(x, "WWW-Authenticate", "Bearer realm=\"luna\"");
     if (p->http == 405)
         answer_header(x, "Allow", x->match.allow_text);
+    if (p->http == 415)
+        answer_header(x, MHD_HTTP_HEADER_ACCEPT_ENCODING, "gzip, identity");
 }
 
 void
@@ -171,28 +172,15 @@ answer_metadata(struct exchange *x)
 void
 answer_compress(struct exchange *x)
 {
-    if (!x->gw->cfg->gzip || frames_used(x) || x->borrowed || x->out.len < COMPRESS_FROM ||
-        !x->in.accepts_gzip)
-        return;
-    z_stream z = {0};
-    if (deflateInit2(&z, 1, Z_DEFLATED, 15 + GZIP_WRAPPER, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return;
     struct buf packed;
-    uLong bound = deflateBound(&z, (uLong)x->out.len);
-    buf_init(&packed, bound);
-    z.next_in = (Bytef *)x->out.data;
-    z.avail_in = (uInt)x->out.len;
-    z.next_out = (Bytef *)buf_reserve(&packed, bound);
-    z.avail_out = (uInt)bound;
-    if (deflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out < x->out.len) {
-        packed.len = z.total_out;
-        buf_fini(&x->out);
-        x->out = packed;
-        x->gzipped = true;
-    } else {
-        buf_fini(&packed);
-    }
-    deflateEnd(&z);
+    if (!x->gw->cfg->gzip || frames_used(x) || x->borrowed || x->out.len < COMPRESS_FROM ||
+        x->in.accepts == CODING_NONE)
+        return;
+    if (!coding_pack(x->in.accepts, (struct str){x->out.data, x->out.len}, &packed))
+        return;
+    buf_fini(&x->out);
+    x->out = packed;
+    x->coding = x->in.accepts;
 }
 
 /* ---- sending ---- */
@@ -220,17 +208,17 @@ answer_send(struct exchange *x)
         return MHD_NO;
     if (x->out.len > 0 || x->content_type)
         add(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->content_type ? x->content_type : JSON_TYPE);
-    if (x->gzipped)
-        add(r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    if (x->coding != CODING_NONE)
+        add(r, MHD_HTTP_HEADER_CONTENT_ENCODING, coding_name(x->coding));
     add(r, "X-Content-Type-Options", "nosniff");
     add(r, "X-Request-Id", arena_strndup(&x->arena, x->in.request_id.p, x->in.request_id.n));
-    if (atomic_load_explicit(&x->gw->draining, memory_order_relaxed))
+    if (x->closing || atomic_load_explicit(&x->gw->draining, memory_order_relaxed))
         add(r, MHD_HTTP_HEADER_CONNECTION, "close");
     cors_headers(x);
     for (size_t i = 0; i < x->header_count; i++)
         add(r, x->headers[i].name, x->headers[i].value);
     x->stage = EXCHANGE_SENT;
-    enum MHD_Result queued = MHD_queue_response(x->conn, (unsigned)x->http, r);
+    enum MHD_Result queued = httpd_queue(x->conn, (unsigned)x->http, r);
     MHD_destroy_response(r);
     return queued;
 }

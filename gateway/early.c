@@ -20,8 +20,8 @@ put_answer(struct exchange *x, struct buf *b)
                MHD_get_reason_phrase_for((unsigned)x->http), x->out.len);
     if (x->content_type)
         put_header(b, MHD_HTTP_HEADER_CONTENT_TYPE, x->content_type);
-    if (x->gzipped)
-        put_header(b, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    if (x->coding != CODING_NONE)
+        put_header(b, MHD_HTTP_HEADER_CONTENT_ENCODING, coding_name(x->coding));
     put_header(b, "X-Content-Type-Options", "nosniff");
     put_header(b, "X-Request-Id", arena_strndup(&x->arena, x->in.request_id.p, x->in.request_id.n));
     for (size_t i = 0; i < x->header_count; i++)

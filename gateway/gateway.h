@@ -14,10 +14,14 @@
 
 #include "base/config.h"
 #include "base/list.h"
+#include "base/nets.h"
+#include "gateway/compress.h"
 #include "gateway/problem.h"
 #include "gateway/route.h"
 #include "gateway/upstream.h"
 
+struct guard;
+struct guarded;
 struct metrics;
 struct stream;
 struct upload;
@@ -37,7 +41,11 @@ struct gateway {
     struct web *web;
     struct watch *watch;
     struct websockets *websockets;
+    struct guard *guard;
+    struct address_nets trusted_proxies;
+    atomic_int retry_tokens; /* see unary.c */
     struct MHD_Daemon *daemon;
+    int listen_fd;
     atomic_int in_flight; /* requests from their call to the end of their answer */
     atomic_int suspended; /* of these, with the server */
     atomic_bool draining; /* not ready; connections are closed after their answer */
@@ -47,6 +55,7 @@ enum exchange_stage {
     EXCHANGE_NEW,     /* the request line was read */
     EXCHANGE_BODY,    /* the headers were */
     EXCHANGE_WAITING, /* with the server */
+    EXCHANGE_AGAIN,   /* the server could not be reached; it is asked once more */
     EXCHANGE_ENDED,   /* the call has ended; the answer is to be made of it */
     EXCHANGE_DONE,    /* the answer is made */
     EXCHANGE_SENT,    /* and given to libmicrohttpd */
@@ -81,17 +90,27 @@ struct request_headers {
     const char *origin; /* NULL: none */
     const char *if_none_match;
     const char *request_method; /* Access-Control-Request-Method */
-    struct str forwarded_for;
+    struct str forwarded_for;   /* X-Forwarded-*, Forwarded: settled by forwarded_settle */
+    struct str forwarded_proto;
+    struct str forwarded_host;
+    struct str forwarded_header;
+    struct str client; /* the address that the request comes from */
+    struct str host;
+    struct str content_encoding;
     struct str request_id;
     struct str traceparent;
-    bool accepts_gzip;
+    enum coding accepts; /* of what we can, the best */
+    bool takes_gzip;
     bool connect; /* Connect-Protocol-Version */
     unsigned content_lengths;
     unsigned transfer_encodings;
+    bool unknown_transfer;  /* one of them is not chunked */
     int64_t content_length; /* -1: not given */
     nsec_t timeout;         /* that the caller set; 0: none */
     bool bad_timeout;
     const char *illegal; /* a header whose value cannot be forwarded */
+    unsigned hosts;
+    const char *misframed; /* why it is not sure where the request ends; NULL: it is */
     struct upstream_pair forwarded[FORWARDED_MAX];
     size_t forwarded_count;
 };
@@ -109,10 +128,15 @@ struct exchange {
     struct str query;
     struct request_headers in;
     struct buf body;
+    struct buf message; /* of the call, while it may be made again */
+    nsec_t deadline;    /* of a unary call */
+    int attempts;       /* calls made again */
     struct route_match match;
+    struct guarded *guarded;
 
     bool counted; /* in gw->in_flight */
     bool refused; /* `problem` is the answer */
+    bool closing; /* the connection is closed behind the answer */
     struct problem problem;
     struct upstream_call call;
     struct stream *stream;       /* NULL: the answer is one message */
@@ -128,8 +152,8 @@ struct exchange {
     int http;
     const char *content_type;
     struct buf out;
-    bool gzipped;
-    bool borrowed; /* `out` belongs to somebody else */
+    enum coding coding; /* of `out` */
+    bool borrowed;      /* `out` belongs to somebody else */
     struct answer_header headers[EXCHANGE_HEADERS_MAX];
     size_t header_count;
 };
@@ -137,12 +161,18 @@ struct exchange {
 /* ---- request.c ---- */
 /* Reads the headers into x->in; refuses what cannot be served. */
 void request_read_headers(struct exchange *x);
-/* The client's address as text. */
+/* The address at the other end of the connection, as text. */
 const char *request_peer(struct exchange *x);
+/* Unpacks a body with a content coding; false: the exchange is refused. */
+bool request_unpack(struct exchange *x);
 /* True when `type` is the media type of the content type, parameters aside. */
 bool media_type_is(struct str content_type, struct str type);
 /* True when `accept` names the type, alone or among others. */
 bool accepts(struct str accept, struct str type);
+
+/* ---- forwarded.c ---- */
+/* Settles x->in.client and the forwarded_* texts for a connection from `peer`. */
+void forwarded_settle(struct exchange *x, struct str peer);
 
 /* ---- answer.c ---- */
 void answer_header(struct exchange *x, const char *name, const char *value);
@@ -177,6 +207,8 @@ void cors_options(struct exchange *x, const char *allow);
 /* ---- unary.c ---- */
 /* Hands the exchange to the server, or refuses it. The connection is suspended when true. */
 bool unary_start(struct exchange *x);
+/* Makes the call again, for EXCHANGE_AGAIN. */
+void unary_again(struct exchange *x);
 /* Counts a request that goes to the server; refuses what is too many. */
 bool unary_admit(struct exchange *x);
 /* Makes the answer of a call that has ended, with its one message. */

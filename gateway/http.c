@@ -1,5 +1,7 @@
 /* libmicrohttpd: the daemon, and the life of an exchange in it. */
+#include <linux/filter.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -8,6 +10,8 @@
 #include "base/log.h"
 #include "gateway/connect_get.h"
 #include "gateway/frames.h"
+#include "gateway/guard.h"
+#include "gateway/httpd_errors.h"
 #include "gateway/stream.h"
 #include "gateway/upload.h"
 #include "gateway/watch.h"
@@ -19,9 +23,23 @@
                 */
 #define LISTEN_QUEUE 1024
 #define PEM_MAX      (1 << 20)
+#define HAND_OVER    SEC(1)    /* for the connections that wait to be accepted */
 #define LAST_ANSWERS MSEC(500) /* for the answers of cancelled calls to be sent */
 
 /* ---- life ---- */
+
+/* "http://host/path", which proxies are sent and servers must understand, as "/path". */
+static struct str
+origin_form(struct str target)
+{
+    size_t scheme = str_starts(target, STR("http://"))    ? 7
+                    : str_starts(target, STR("https://")) ? 8
+                                                          : 0;
+    if (scheme == 0)
+        return target;
+    const char *path = memchr(target.p + scheme, '/', target.n - scheme);
+    return path ? (struct str){path, target.n - (size_t)(path - target.p)} : STR("/");
+}
 
 /* The first that is known of a request: its target as it came. */
 static void *
@@ -32,6 +50,8 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     x->gw = cls;
     x->conn = conn;
     x->started = clock_now();
+    x->guarded = guard_of(conn);
+    guard_reading(x->guarded, x->started + x->gw->cfg->read_timeout, 0);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
     x->fd = info ? info->connect_fd : -1;
@@ -40,7 +60,8 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     arena_init(&x->arena, 0);
     buf_init(&x->body, (size_t)x->gw->cfg->max_body);
     buf_init(&x->out, 0);
-    struct str rest = str_of(arena_strdup(&x->arena, target));
+    buf_init(&x->message, 0);
+    struct str rest = origin_form(str_of(arena_strdup(&x->arena, target)));
     x->path = str_cut(&rest, '?');
     x->query = rest.p ? rest : STR("");
     return x;
@@ -58,6 +79,7 @@ exchange_unref(struct exchange *x)
     upload_free(x->upload);
     websocket_free(x->websocket);
     buf_fini(&x->body);
+    buf_fini(&x->message);
     if (!x->borrowed)
         buf_fini(&x->out);
     arena_fini(&x->arena);
@@ -74,6 +96,7 @@ on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     *con_cls = NULL;
     if (!x)
         return;
+    guard_idle(x->guarded);
     if (x->stream)
         stream_leave(x);
     if (x->upload)
@@ -154,6 +177,10 @@ route(struct exchange *x)
     struct str verb = str_of(x->method);
     if (pages_answer(x))
         return;
+    if (str_eq(x->path, STR("*")) && str_eq(verb, STR("OPTIONS"))) {
+        cors_options(x, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return;
+    }
     enum route_result found = route_find(&x->gw->routes, verb, x->path, &x->match);
     if (found == ROUTE_WRONG_VERB && str_eq(verb, STR("OPTIONS")))
         cors_options(x, x->match.allow_text);
@@ -174,13 +201,18 @@ on_headers(struct exchange *x)
     request_read_headers(x);
     if (!x->refused && websocket_wanted(x)) {
         websocket_check(x);
+        guard_read(x->guarded);
         if (!x->refused)
             return websocket_accept(x);
     } else if (!x->refused) {
         route(x);
     }
-    if (x->upload)
+    if (x->upload) {
+        guard_read(x->guarded);
         return MHD_YES;
+    }
+    if (x->in.content_length > 0)
+        guard_reading(x->guarded, x->started + x->gw->cfg->read_timeout, x->in.content_length);
     bool long_body = x->in.content_length > DISCARD_MAX || x->in.transfer_encodings > 0;
     if (!x->refused || !long_body)
         return MHD_YES;
@@ -220,8 +252,13 @@ on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *
     }
     if (*size > 0)
         return on_body(x, data, size);
+    guard_read(x->guarded);
     if (x->stage == EXCHANGE_BODY && !x->refused && unary_start(x))
         return MHD_YES;
+    if (x->stage == EXCHANGE_AGAIN) {
+        unary_again(x);
+        return MHD_YES;
+    }
     if (x->stage == EXCHANGE_ENDED)
         unary_finish(x, upstream_bytes(x->call.answer, &x->arena));
     else if (x->stage != EXCHANGE_DONE)
@@ -285,6 +322,9 @@ listen_on(const char *address, char *err, size_t err_size)
     return fd;
 }
 
+/* TLS 1.2 and 1.3. */
+static char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
 bool
 http_start(struct gateway *gw, char *err, size_t err_size)
 {
@@ -307,10 +347,12 @@ http_start(struct gateway *gw, char *err, size_t err_size)
         }
         flags |= MHD_USE_TLS;
     }
-    int fd = listen_on(cfg->listen_address, err, err_size);
+    httpd_errors_init(&gw->builtin);
+    int fd = gw->listen_fd = listen_on(cfg->listen_address, err, err_size);
     if (fd >= 0) {
         struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.data},
                                        {MHD_OPTION_HTTPS_MEM_KEY, 0, key.data},
+                                       {MHD_OPTION_HTTPS_PRIORITIES, 0, tls_priorities},
                                        {MHD_OPTION_END, 0, NULL}};
         struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
         gw->daemon = MHD_start_daemon(
@@ -318,6 +360,7 @@ http_start(struct gateway *gw, char *err, size_t err_size)
             MHD_OPTION_EXTERNAL_LOGGER, on_daemon_message, NULL, MHD_OPTION_THREAD_POOL_SIZE,
             threads, MHD_OPTION_URI_LOG_CALLBACK, on_target, gw, MHD_OPTION_UNESCAPE_CALLBACK,
             keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, gw,
+            MHD_OPTION_NOTIFY_CONNECTION, guard_on_connection, gw->guard,
             MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(cfg->idle_timeout / SEC(1)),
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -341,9 +384,31 @@ wait_for_none(atomic_int *count, nsec_t until)
         nanosleep(&tick, NULL);
 }
 
+/*
+ * From here on new connections go to the process that listens on the same address and came later,
+ * if there is one; the kernel would reset those that are in our queue when it closes. Sockets of
+ * one address are numbered as they came: the program says 1, and where there is no such socket the
+ * kernel goes on choosing us.
+ */
+static void
+hand_over(struct gateway *gw)
+{
+    struct sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 1}};
+    struct sock_fprog program = {ARRAY_LEN(code), code};
+    struct pollfd queue = {.fd = gw->listen_fd, .events = POLLIN};
+    const struct timespec tick = {.tv_nsec = 5000000};
+    nsec_t until = clock_now() + HAND_OVER;
+    if (setsockopt(gw->listen_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                   sizeof(program)) != 0)
+        return;
+    for (int empty = 0; empty < 10 && clock_now() < until; nanosleep(&tick, NULL))
+        empty = poll(&queue, 1, 0) > 0 ? 0 : empty + 1;
+}
+
 void
 http_stop(struct gateway *gw)
 {
+    hand_over(gw);
     int fd = MHD_quiesce_daemon(gw->daemon);
     wait_for_none(&gw->in_flight, clock_now() + gw->cfg->drain_timeout);
     upstream_cancel_all(gw->upstream);

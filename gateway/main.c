@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "gateway/gateway.h"
+#include "gateway/guard.h"
 #include "gateway/watch.h"
 #include "gateway/web/web.h"
 #include "gateway/websocket.h"
@@ -16,6 +17,7 @@
 #define FILES_BESIDE_CONNECTIONS 256
 #define DESCRIPTORS_MAX          (64 << 20)
 #define PEM_MAX                  (1 << 20)
+#define RETRY_TOKENS             100 /* of a process that has had no success yet */
 
 static void
 raise_file_limit(int64_t connections)
@@ -54,7 +56,8 @@ start_upstream(struct gateway *gw, char *err, size_t err_size)
     o.ca = ca.data;
     gw->upstream = upstream_new(&o);
     if (!gw->upstream)
-        snprintf(err, err_size, "upstream: %s is no address", cfg->upstream);
+        snprintf(err, err_size, "upstream: %s is not an address, or addresses with commas",
+                 cfg->upstream);
     buf_fini(&ca);
     return gw->upstream != NULL;
 }
@@ -83,11 +86,18 @@ load_schema(struct gateway *gw, char *err, size_t err_size)
 static bool
 start(struct gateway *gw, char *err, size_t err_size)
 {
+    struct str bad;
+    if (!address_nets_parse(str_of(gw->cfg->trusted_proxies), &gw->trusted_proxies, &bad)) {
+        snprintf(err, err_size, "trusted-proxies: " STR_FMT " is no address or network",
+                 STR_ARG(bad));
+        return false;
+    }
     if (!load_schema(gw, err, err_size))
         return false;
     gw->metrics = metrics_new(&gw->schema);
     gw->watch = watch_new();
     gw->websockets = websockets_new(gw);
+    gw->guard = guard_new(gw->cfg->read_timeout);
     raise_file_limit(gw->cfg->max_connections);
     return start_upstream(gw, err, err_size) && http_start(gw, err, err_size);
 }
@@ -103,6 +113,7 @@ stop(struct gateway *gw)
         websockets_free(gw->websockets);
     if (gw->watch)
         watch_free(gw->watch);
+    guard_free(gw->guard);
     if (gw->metrics)
         metrics_free(gw->metrics);
     if (gw->web)
@@ -133,7 +144,7 @@ run(struct gateway *gw, const sigset_t *signals)
 static int
 serve(const struct config *cfg)
 {
-    struct gateway gw = {.cfg = cfg};
+    struct gateway gw = {.cfg = cfg, .retry_tokens = RETRY_TOKENS};
     char err[512];
     buf_init(&gw.descriptors, DESCRIPTORS_MAX);
     sigset_t signals;

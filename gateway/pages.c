@@ -36,13 +36,13 @@ answer_live(struct exchange *x)
 static void
 answer_page(struct exchange *x, const struct web_page *page)
 {
-    bool packed = page->gzip.n > 0 && x->in.accepts_gzip && x->gw->cfg->gzip;
+    bool packed = page->gzip.n > 0 && x->in.takes_gzip && x->gw->cfg->gzip;
     const char *have = x->in.if_none_match;
     answer_text(x, MHD_HTTP_OK, page->content_type, packed ? page->gzip : page->body);
-    x->gzipped = packed;
+    x->coding = packed ? CODING_GZIP : CODING_NONE;
     if (have && (strstr(have, page->etag) || (page->gzip.n > 0 && strstr(have, page->etag_gzip)))) {
         answer_text(x, MHD_HTTP_NOT_MODIFIED, page->content_type, STR(""));
-        x->gzipped = false;
+        x->coding = CODING_NONE;
     }
     answer_header(x, MHD_HTTP_HEADER_ETAG, packed ? page->etag_gzip : page->etag);
     answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, page->cache_control);

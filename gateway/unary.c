@@ -7,7 +7,15 @@
 #include "gateway/watch.h"
 
 /* Fields of luna.v1.MethodPolicy. */
-enum { POLICY_DEADLINE_MS = 4, POLICY_CACHE_SECONDS = 8 };
+enum { POLICY_DEADLINE_MS = 4, POLICY_IDEMPOTENT = 5, POLICY_CACHE_SECONDS = 8 };
+
+/* Calls of idempotent methods that never reached a server are made again, as far as the budget of
+ * the process goes: each call that succeeds earns a token, one that is made again costs ten, so
+ * that a server in trouble sees a tenth more calls at most. */
+#define AGAIN_MAX  2
+#define AGAIN_WAIT SEC(1) /* for a connection to stand */
+#define AGAIN_COST 10
+#define TOKENS_MAX 1000
 
 static int64_t
 policy(const struct exchange *x, uint32_t field)
@@ -103,16 +111,88 @@ unary_finish(struct exchange *x, struct str wire)
     answer_compress(x);
 }
 
-/* On the upstream's thread, which serves many connections: the answer is written on the
- * connection's own. */
+/* ---- again ---- */
+
+static bool
+take_tokens(struct gateway *gw)
+{
+    int have = atomic_load(&gw->retry_tokens);
+    while (have >= AGAIN_COST)
+        if (atomic_compare_exchange_weak(&gw->retry_tokens, &have, have - AGAIN_COST))
+            return true;
+    return false;
+}
+
+static void
+earn_token(struct gateway *gw)
+{
+    if (atomic_load_explicit(&gw->retry_tokens, memory_order_relaxed) < TOKENS_MAX)
+        atomic_fetch_add_explicit(&gw->retry_tokens, 1, memory_order_relaxed);
+}
+
+/* No server has answered anything: not even that it failed. */
+static bool
+may_go_again(struct exchange *x)
+{
+    struct upstream_call *c = &x->call;
+    return c->status == UNAVAILABLE && c->headers.count == 0 && c->trailers.count == 0 &&
+           x->attempts < AGAIN_MAX && policy(x, POLICY_IDEMPOTENT) &&
+           !atomic_load(&x->gw->draining) && x->deadline > clock_now() && take_tokens(x->gw);
+}
+
+/* Back to the connection's own thread: this one serves many, there the answer is written. */
+static void
+hand_back(struct exchange *x, enum exchange_stage stage)
+{
+    struct gateway *gw = x->gw;
+    x->stage = stage;
+    MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
+    atomic_fetch_sub(&gw->suspended, 1);
+}
+
+static void
+on_ready(struct upstream_call *c)
+{
+    hand_back(container_of(c, struct exchange, call), EXCHANGE_AGAIN);
+}
+
+/* On the upstream's thread. */
 static void
 on_end(struct upstream_call *c)
 {
     struct exchange *x = container_of(c, struct exchange, call);
+    if (c->status == OK)
+        earn_token(x->gw);
+    if (may_go_again(x)) {
+        nsec_t until = clock_now() + AGAIN_WAIT;
+        upstream_when_ready(c, until < x->deadline ? until : x->deadline, on_ready);
+    } else {
+        hand_back(x, EXCHANGE_ENDED);
+    }
+}
+
+static void
+call_unary(struct exchange *x)
+{
     struct gateway *gw = x->gw;
-    x->stage = EXCHANGE_ENDED;
-    MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
-    atomic_fetch_sub(&gw->suspended, 1);
+    x->call.on_end = on_end;
+    atomic_fetch_add(&gw->suspended, 1);
+    MHD_suspend_connection(x->conn);
+    upstream_unary(gw->upstream, &x->call, x->match.binding->method->path,
+                   (struct str){x->message.data, x->message.len}, x->in.forwarded,
+                   x->in.forwarded_count, x->deadline);
+}
+
+void
+unary_again(struct exchange *x)
+{
+    x->attempts++;
+    watch_remove(x->gw->watch, x);
+    upstream_call_fini(&x->call);
+    memset(&x->call, 0, sizeof(x->call));
+    x->stage = EXCHANGE_WAITING;
+    call_unary(x);
+    watch_add(x->gw->watch, x);
 }
 
 /* ---- the request ---- */
@@ -142,17 +222,6 @@ make_message(struct exchange *x, struct buf *message)
     return false;
 }
 
-static void
-call_unary(struct exchange *x, struct str message)
-{
-    struct gateway *gw = x->gw;
-    x->call.on_end = on_end;
-    atomic_fetch_add(&gw->suspended, 1);
-    MHD_suspend_connection(x->conn);
-    upstream_unary(gw->upstream, &x->call, x->match.binding->method->path, message, x->in.forwarded,
-                   x->in.forwarded_count, deadline_of(x));
-}
-
 bool
 unary_admit(struct exchange *x)
 {
@@ -172,19 +241,17 @@ bool
 unary_start(struct exchange *x)
 {
     struct gateway *gw = x->gw;
-    struct buf message;
-    buf_init(&message, (size_t)gw->cfg->max_body * 2);
-    if (!make_message(x, &message) || !unary_admit(x)) {
-        buf_fini(&message);
+    struct buf *message = &x->message;
+    buf_init(message, (size_t)gw->cfg->max_body * 2);
+    if (!request_unpack(x) || !make_message(x, message) || !unary_admit(x))
         return false;
-    }
     x->stage = EXCHANGE_WAITING;
-    struct str bytes = {message.data, message.len};
-    if (x->match.binding->method->server_streaming)
-        stream_start(x, bytes);
-    else
-        call_unary(x, bytes);
+    if (x->match.binding->method->server_streaming) {
+        stream_start(x, (struct str){message->data, message->len});
+    } else {
+        x->deadline = deadline_of(x);
+        call_unary(x);
+    }
     watch_add(gw->watch, x); /* this thread is the connection's: it cannot go before we return */
-    buf_fini(&message);
     return true;
 }

@@ -6,10 +6,13 @@
 #include <grpc/support/time.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define METADATA_BYTES_MAX (64 << 10) /* of an answer; the server's own limit for requests */
 #define KEEPALIVE_MS       30000
-#define RECONNECT_FIRST_MS 100  /* a restarted server is found soon, */
+#define RECONNECT_FIRST_MS 100 /* a restarted server is found soon, */
+#define RESOLVE_AGAIN_MS   5000
+#define TARGET_MAX         4096
 #define RECONNECT_MAX_MS   3000 /* an absent one is not asked all the time */
 #define PAIRS_MAX          64
 #define WINDOW_BYTES       (1 << 20) /* of a stream: what the server may send ahead */
@@ -63,6 +66,27 @@ int_arg(const char *key, int value)
         .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
 }
 
+#define ROUND_ROBIN "\"loadBalancingConfig\":[{\"round_robin\":{}}]"
+
+/* A single server is always asked: what it says of its failures is better than what we would. */
+static const char *
+service_config(const char *target)
+{
+    bool several = strchr(target, ',') || strncmp(target, "dns:", 4) == 0;
+    return several ? "{" ROUND_ROBIN ",\"healthCheckConfig\":{\"serviceName\":\"\"}}"
+                   : "{" ROUND_ROBIN "}";
+}
+
+/* gRPC core's name for what the setting says. */
+static void
+name_target(const char *target, struct buf *name)
+{
+    bool list = strchr(target, ',') && !strstr(target, "ipv4:") && !strstr(target, "ipv6:");
+    if (list)
+        buf_puts(name, target[0] == '[' ? "ipv6:" : "ipv4:");
+    buf_puts(name, target);
+}
+
 static grpc_channel *
 new_channel(const struct upstream_options *o, int index)
 {
@@ -82,15 +106,20 @@ new_channel(const struct upstream_options *o, int index)
         int_arg(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, WINDOW_BYTES),
         int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         int_arg("luna.channel", index), /* no two channels are the same one */
+        int_arg(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, RESOLVE_AGAIN_MS),
         {.type = GRPC_ARG_STRING,
          .key = (char *)(uintptr_t)GRPC_ARG_SERVICE_CONFIG,
-         .value.string = (char *)(uintptr_t) "{\"loadBalancingConfig\":[{\"round_robin\":{}}]}"},
+         .value.string = (char *)(uintptr_t)service_config(o->target)},
     };
     grpc_channel_args all = {ARRAY_LEN(args), args};
     grpc_channel_credentials *credentials =
         o->ca ? grpc_ssl_credentials_create(o->ca, NULL, NULL, NULL)
               : grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(o->target, credentials, &all);
+    struct buf target;
+    buf_init(&target, TARGET_MAX);
+    name_target(o->target, &target);
+    grpc_channel *channel = grpc_channel_create(target.data, credentials, &all);
+    buf_fini(&target);
     grpc_channel_credentials_release(credentials);
     return channel;
 }
@@ -248,13 +277,13 @@ static void
 call_init(struct upstream *u, struct upstream_call *c, const char *path, nsec_t deadline)
 {
     unsigned at = atomic_fetch_add_explicit(&u->next, 1, memory_order_relaxed);
-    grpc_channel *channel = u->channels[at % (unsigned)u->channel_count];
+    c->channel = u->channels[at % (unsigned)u->channel_count];
     c->queue = &u->queues[at % (unsigned)u->queue_count];
     gpr_timespec end = gpr_inf_future(GPR_CLOCK_MONOTONIC);
     if (deadline != NSEC_NEVER)
         end = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                            gpr_time_from_nanos(deadline - clock_now(), GPR_TIMESPAN));
-    c->call = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue->cq,
+    c->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue->cq,
                                        grpc_slice_from_static_string(path), NULL, end, NULL);
     c->start_tag.done = on_start;
     c->status_tag.done = on_status;
@@ -398,6 +427,44 @@ upstream_send(struct upstream_call *c, const struct str *message)
         op.data.send_message.send_message = c->sending;
     }
     start_batch(c, &op, 1, &c->send_tag);
+}
+
+static gpr_timespec
+core_time(nsec_t at)
+{
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                        gpr_time_from_nanos(at - clock_now(), GPR_TIMESPAN));
+}
+
+static void
+look_if_ready(struct upstream_call *c)
+{
+    grpc_connectivity_state state = grpc_channel_check_connectivity_state(c->channel, 1);
+    if (state == GRPC_CHANNEL_READY || clock_now() >= c->ready_until)
+        c->on_ready(c);
+    else
+        grpc_channel_watch_connectivity_state(c->channel, state, core_time(c->ready_until),
+                                              c->queue->cq, &c->start_tag);
+}
+
+/* The state has changed, or the time has come. */
+static void
+on_state(struct upstream_tag *tag, bool ok)
+{
+    struct upstream_call *c = container_of(tag, struct upstream_call, start_tag);
+    if (!ok)
+        c->ready_until = 0;
+    look_if_ready(c);
+}
+
+void
+upstream_when_ready(struct upstream_call *c, nsec_t until,
+                    void (*on_ready)(struct upstream_call *c))
+{
+    c->ready_until = until;
+    c->on_ready = on_ready;
+    c->start_tag.done = on_state;
+    look_if_ready(c);
 }
 
 void

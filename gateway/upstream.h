@@ -22,6 +22,9 @@ struct upstream;
 struct upstream_queue;
 
 struct upstream_options {
+    /* "host:port": every address that the name has; "10.0.0.1:1,10.0.0.2:1"; "unix:/path". Calls go
+     * to the servers in turn, and where there may be several only to those whose health service
+     * says SERVING. */
     const char *target;
     const char *ca; /* PEM text; NULL: no TLS */
     int channels;
@@ -71,6 +74,9 @@ struct upstream_call {
     grpc_byte_buffer *answer; /* NULL: none came */
 
     /* private */
+    grpc_channel *channel;
+    nsec_t ready_until;
+    void (*on_ready)(struct upstream_call *c);
     struct list node; /* in the queue's calls */
     grpc_byte_buffer *sending;
     grpc_status_code code;
@@ -95,6 +101,10 @@ void upstream_next(struct upstream_call *c);
 
 /* Sends a message, or with NULL closes the sending side; one at a time: wait for on_sent. */
 void upstream_send(struct upstream_call *c, const struct str *message);
+
+/* After on_end: runs `on_ready` once the call's channel is connected, or when `until` has come. */
+void upstream_when_ready(struct upstream_call *c, nsec_t until,
+                         void (*on_ready)(struct upstream_call *c));
 
 /* Ends the call soon; from any thread between start and on_end's end. */
 void upstream_cancel(struct upstream_call *c);

@@ -20,9 +20,10 @@ namespace gateway_test
 class GatewayProcess
 {
   public:
-    GatewayProcess(const std::string &upstream, std::vector<std::string> settings)
+    // On `at`, which may be another one's port, or on a free one.
+    GatewayProcess(const std::string &upstream, std::vector<std::string> settings, int at = 0)
     {
-        port = free_port();
+        port = at ? at : free_port();
         std::vector<std::string> args = {
             GATEWAY, "--listen-address=127.0.0.1:" + std::to_string(port), "--upstream=" + upstream,
             "--descriptors=" ROUTES, "--log-level=WARNING"};

@@ -45,7 +45,8 @@ using Handler = std::function<Reply(const Call &)>;
 class UpstreamServer
 {
   public:
-    explicit UpstreamServer(const std::string &address = "127.0.0.1:0") : service_(this)
+    explicit UpstreamServer(const std::string &address = "127.0.0.1:0", bool healthy = true)
+        : healthy_(healthy), service_(this)
     {
         grpc::ServerBuilder builder;
         builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
@@ -96,7 +97,21 @@ class UpstreamServer
         Reactor(UpstreamServer *server, grpc::GenericCallbackServerContext *context)
             : server_(server), context_(context)
         {
-            StartRead(&request_);
+            if (context_->method() == "/grpc.health.v1.Health/Watch")
+                watch_health();
+            else
+                StartRead(&request_);
+        }
+        // A health service that says its one status, or that is not there.
+        void watch_health()
+        {
+            if (server_->healthy_)
+                return Finish(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, ""));
+            grpc::Slice not_serving(std::string("\x08\x02"));
+            response_ = grpc::ByteBuffer(&not_serving, 1);
+            reply_.messages.clear();
+            reply_.hold = std::chrono::hours(1);
+            StartWrite(&response_);
         }
         void OnReadDone(bool ok) override
         {
@@ -190,6 +205,7 @@ class UpstreamServer
         UpstreamServer *server_;
     };
 
+    const bool healthy_;
     std::mutex mutex_;
     Handler handler_;
     std::vector<Call> calls_;
