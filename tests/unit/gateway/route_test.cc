@@ -1,6 +1,8 @@
 // google.api.http, rule by rule: which method a request line reaches and what message it makes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 extern "C" {
 #include "gateway/route.h"
 }
@@ -291,7 +293,10 @@ with_rule(const std::string &rule)
     for (auto &file : *set.mutable_file()) {
         if (file.name() != "routes.proto")
             continue;
-        auto *method = file.mutable_service(0)->mutable_method(3);
+        auto &methods = *file.mutable_service(0)->mutable_method();
+        auto method = std::find_if(methods.begin(), methods.end(),
+                                   [](const auto &m) { return m.name() == "Bare"; });
+        EXPECT_NE(method, methods.end());
         method->set_input_type(".luna.testing.Everything");
         method->mutable_options()
             ->GetReflection()
