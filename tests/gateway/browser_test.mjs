@@ -57,6 +57,16 @@ async function visit(path, options, body) {
     assert.deepEqual(complaints, []);
 }
 
+// Swagger UI draws only the calls near the window.
+async function find(page, call) {
+    await page.locator(".opblock").first().waitFor();
+    for (let i = 0; i < 400 && await call.count() === 0; i++) {
+        await page.mouse.wheel(0, 400);
+        await page.waitForTimeout(50);
+    }
+    await call.scrollIntoViewIfNeeded();
+}
+
 const shoot = (page, name) => page.screenshot({path: `${artifacts}/${name}.png`});
 
 // What a reader without eyes or mouse needs, as far as the tree shows it.
@@ -145,6 +155,7 @@ test("the try-it button of /docs filters the Nile", async (t) => {
         await form.locator("button[type=submit]").click();
         await page.locator("button.btn-done").first().click();
         const call = page.locator("#operations-KalmanService-KalmanService_Filter");
+        await find(page, call);
         await call.locator("button.opblock-summary-control").click();
         await call.locator("button.try-out__btn").click();
         await call.locator("button.execute").click();
@@ -169,6 +180,7 @@ test("a mistake in /docs shows the field", async (t) => {
     page.setDefaultTimeout(WAIT_MS);
     await page.goto(url + "/docs");
     const call = page.locator("#operations-KalmanService-KalmanService_Filter");
+    await find(page, call);
     await call.locator("button.opblock-summary-control").click();
     await call.locator("button.try-out__btn").click();
     await call.locator("textarea.body-param__text").fill('{"results": [1, 2], "levle_variance": 1}');
