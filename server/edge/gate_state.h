@@ -131,6 +131,7 @@ struct quota_gate {
 };
 
 struct gate_settings {
+    bool on;         /* false: no call is charged */
     nsec_t interval; /* between flushes */
     int64_t chunk;   /* most units that Redis may spend and Postgres not know of */
     int64_t lease;   /* most units of a local lease; 0: none */

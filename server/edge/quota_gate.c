@@ -24,6 +24,7 @@ void
 quota_gate_init(const struct config *cfg)
 {
     gate_settings = (struct gate_settings){
+        .on = cfg->quota,
         .interval = cfg->quota_flush_interval,
         .chunk = cfg->quota_grant,
         .lease = cfg->quota_lease,
@@ -437,7 +438,7 @@ gate_begin(struct call *call, size_t slot)
     struct quota_gate *g = gate_of(ctx->reactor);
     int64_t cost = call->method->policy.cost;
     gate_slot = slot;
-    if (cost == 0 || !g || ctx->who.account_id == 0)
+    if (cost == 0 || !gate_settings.on || !g || ctx->who.account_id == 0)
         return OK;
     struct gate_call *c = arena_new(ctx->arena, struct gate_call);
     list_init(&c->link);

@@ -20,7 +20,7 @@ def server_env(port, **more):
 def run(bench):
     runtime(bench)
     wrapper(bench)
-    methods(bench)
+    charged(bench, methods(bench))
     streams(bench)
     start(bench)
 
@@ -48,20 +48,43 @@ def methods(bench):
     key = [f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"]
     port, echo_port = free_port(), free_port()
     with Running([bench.program("core_echo"), f"--port={echo_port}"], port=echo_port), \
-         Running([bench.program("luna-server")], env=server_env(port), port=port) as server:
+         Running([bench.program("luna-server")], env=server_env(port, LUNA_QUOTA="false"), port=port) as server:
         wait_healthy(bench, port)
         bench.h2load(port, FILTER, FILTER_100, calls=20000, headers=key)
+        must_filter(bench, port)
         echo = bench.h2load(echo_port, ECHO, FILTER_100)
         before = cpu_seconds(server.pid)
         calls = 200000
         rate = bench.h2load(port, FILTER, FILTER_100, calls=calls, headers=key)
         spent = (cpu_seconds(server.pid) - before) / calls * 1e6
+        must_filter(bench, port)
         bench.add("Filter of 100 values, auth on", rate, "req/s", echo, "gRPC core echo", reach=0.6)
         bench.add("Filter of 100 values: server CPU a call", spent, "us", at_most=20)
+        uncharged = rate
         select = bench.pgbench_select(os.environ["LUNA_RUN_DIR"])
         bench.h2load(port, GET_ACCOUNT, b"", calls=20000, headers=key)
         rate = bench.h2load(port, GET_ACCOUNT, b"", headers=key)
         bench.add("GetAccount (one SELECT, RLS, auth on)", rate, "req/s", select, "pgbench -S -M prepared -c 8", reach=0.65)
+        return uncharged
+
+
+def charged(bench, uncharged):
+    """The same Filter with the gate on: a decision in Redis for each call, then by local leases."""
+    key = [f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"]
+    for name, lease, reach in (("Redis decides", "0", 0.75), ("local leases", "1000", 0.9)):
+        port = free_port()
+        with Running([bench.program("luna-server")], env=server_env(port, LUNA_QUOTA_LEASE=lease), port=port) as server:
+            wait_healthy(bench, port)
+            bench.h2load(port, FILTER, FILTER_100, calls=20000, headers=key)
+            rate = bench.h2load(port, FILTER, FILTER_100, headers=key)
+            must_filter(bench, port)
+            bench.add(f"Filter of 100 values, charged: {name}", rate, "req/s", uncharged, "not charged", reach=reach)
+
+
+def must_filter(bench, port):
+    """The load generator does not see gRPC's status: refused calls would pass for fast ones."""
+    subprocess.run([bench.program("luna"), "--server", f"127.0.0.1:{port}", "--key", os.environ["LUNA_DEMO_KEY"],
+                    "kalman", "filter", "client/samples/nile.csv:volume"], check=True, stdout=subprocess.DEVNULL)
 
 
 def wait_healthy(bench, port, seconds=20):
