@@ -147,6 +147,19 @@ TEST_F(gate, spent_refused_raised)
     EXPECT_EQ(server->metric("luna_quota_decisions_total{verdict=\"admitted\"}"), 4);
 }
 
+TEST_F(gate, switched_off_it_charges_nothing)
+{
+    open("off", {{"LUNA_QUOTA", "false"}});
+    set_limit(1);
+    for (int i = 0; i < 3; i++) {
+        Outcome o = filter(*ch, key);
+        EXPECT_EQ(o.code, 0) << o.message;
+        EXPECT_EQ(o.headers.count("ratelimit"), 0u);
+    }
+    EXPECT_EQ(server->metric("luna_quota_decisions_total{verdict=\"admitted\"}"), 0);
+    EXPECT_EQ(used(), 0);
+}
+
 TEST_F(gate, what_fails_for_the_callers_reasons_is_paid)
 {
     open("paid");
