@@ -11,17 +11,7 @@ counts_write_time(struct arena *a, usec_t t)
 {
     if (t == DB_INFINITY || t == -DB_INFINITY)
         return NULL;
-    Google__Protobuf__Timestamp *ts =
-        rpc_new(a, Google__Protobuf__Timestamp, google__protobuf__timestamp__descriptor);
-    int64_t seconds = t / 1000000;
-    int64_t micros = t % 1000000;
-    if (micros < 0) {
-        seconds--;
-        micros += 1000000;
-    }
-    ts->seconds = seconds;
-    ts->nanos = (int32_t)(micros * 1000);
-    return ts;
+    return rpc_timestamp(a, t);
 }
 
 static bool

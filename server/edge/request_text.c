@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/str.h"
+#include "rpc/rpc.h"
 
 #define MAX_STRING 64U
 #define MAX_ITEMS  4U
@@ -107,36 +108,6 @@ put_value(struct buf *b, const ProtobufCFieldDescriptor *f, const void *p, int d
     }
 }
 
-static size_t
-item_size(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return 8;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_ENUM:
-        return 4;
-    }
-    return 0;
-}
-
 /* A singular field as proto3 has it: present when it is not the zero value, or chosen in its oneof.
  */
 static bool
@@ -154,7 +125,7 @@ is_set(const ProtobufCFieldDescriptor *f, const char *base)
     case PROTOBUF_C_TYPE_BYTES:
         return ((const ProtobufCBinaryData *)p)->len > 0;
     default:
-        return memcmp(p, zeros, item_size(f->type)) != 0;
+        return memcmp(p, zeros, rpc_item_size(f->type)) != 0;
     }
 }
 
@@ -165,7 +136,7 @@ put_list(struct buf *b, const ProtobufCFieldDescriptor *f, const char *base, siz
     buf_printf(b, "[%zu:", n);
     for (size_t i = 0; i < n && i < MAX_ITEMS; i++) {
         buf_putc(b, i == 0 ? ' ' : ',');
-        put_value(b, f, items + i * item_size(f->type), depth);
+        put_value(b, f, items + i * rpc_item_size(f->type), depth);
     }
     buf_puts(b, n > MAX_ITEMS ? ",...]" : "]");
 }

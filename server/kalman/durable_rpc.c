@@ -22,16 +22,6 @@ account_of(struct call *call, int64_t account_id, int64_t *ret)
     return kalman_check_account(&call->ctx, account_id);
 }
 
-static Google__Protobuf__Timestamp *
-timestamp_of(struct arena *a, usec_t t)
-{
-    Google__Protobuf__Timestamp *ts =
-        rpc_new(a, Google__Protobuf__Timestamp, google__protobuf__timestamp__descriptor);
-    ts->seconds = t / 1000000; /* rows are made after 1970 */
-    ts->nanos = (int32_t)(t % 1000000 * 1000);
-    return ts;
-}
-
 /* What filter_of needs of the stored model. */
 static enum status
 filter_of(struct call *call, const struct kalman_filter *row, const struct durable_estimate *e,
@@ -45,8 +35,8 @@ filter_of(struct call *call, const struct kalman_filter *row, const struct durab
     f->filter_id = (char *)(uintptr_t)row->filter_id;
     f->model = kalman_unpack_model(a, row->model);
     f->observation_count = row->position;
-    f->created_at = timestamp_of(a, row->created_at);
-    f->reset_at = timestamp_of(a, row->reset_at);
+    f->created_at = rpc_timestamp(a, row->created_at);
+    f->reset_at = rpc_timestamp(a, row->reset_at);
     f->estimate = e ? kalman_write_estimate(a, e) : NULL;
     enum status st = durable_read_model(&call->ctx, row->model, &spec);
     if (st != OK)

@@ -16,28 +16,6 @@ kalman_mask_check(struct ctx *ctx, const ProtobufCMessage *resp, char *const *na
     return st;
 }
 
-static size_t
-size_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return 8;
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    default:
-        return 4;
-    }
-}
-
 static void
 clear(ProtobufCMessage *resp, const ProtobufCFieldDescriptor *f)
 {
@@ -49,7 +27,7 @@ clear(ProtobufCMessage *resp, const ProtobufCFieldDescriptor *f)
     else if (f->type == PROTOBUF_C_TYPE_STRING)
         *(const char **)(void *)at = protobuf_c_empty_string;
     else
-        memset(at, 0, size_of(f->type));
+        memset(at, 0, rpc_item_size(f->type));
 }
 
 void

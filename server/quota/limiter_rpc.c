@@ -156,7 +156,7 @@ reservation_of(struct arena *a, const char *request_id, const struct reservation
     m->state = state_of(row->state);
     m->cost = row->cost;
     m->actual = row->actual;
-    m->expires_at = quota_timestamp_of(a, row->expires_at);
+    m->expires_at = rpc_timestamp(a, row->expires_at);
     return m;
 }
 

@@ -27,22 +27,6 @@ text(const char *s)
     return (char *)(uintptr_t)(s ? s : "");
 }
 
-Google__Protobuf__Timestamp *
-quota_timestamp_of(struct arena *a, usec_t t)
-{
-    Google__Protobuf__Timestamp *ts =
-        rpc_new(a, Google__Protobuf__Timestamp, google__protobuf__timestamp__descriptor);
-    int64_t seconds = t / 1000000;
-    int64_t micros = t % 1000000;
-    if (micros < 0) {
-        seconds--;
-        micros += 1000000;
-    }
-    ts->seconds = seconds;
-    ts->nanos = (int32_t)(micros * 1000);
-    return ts;
-}
-
 /* ---- plans ---------------------------------------------------------------------------------- */
 
 /* Written in the smallest whole numbers: a unit every `unit_us`. */
@@ -76,8 +60,8 @@ quota_plan_of(struct arena *a, const struct plan *row)
     m->key_rate = rate_of(a, row->key_capacity, row->key_unit_us);
     m->concurrent_calls = row->concurrent_calls;
     m->report_only = row->report_only;
-    m->created_at = quota_timestamp_of(a, row->created_at);
-    m->updated_at = quota_timestamp_of(a, row->updated_at);
+    m->created_at = rpc_timestamp(a, row->created_at);
+    m->updated_at = rpc_timestamp(a, row->updated_at);
     return m;
 }
 
@@ -155,14 +139,14 @@ quota_usage_write(struct arena *a, const struct quota_usage *u, Luna__V1__GetUsa
     resp->quota_remaining = left > 0 ? left : 0;
     resp->quota_period = period_of(u->now.quota_period);
     if (u->now.period_ends_at != DB_INFINITY)
-        resp->period_ends_at = quota_timestamp_of(a, u->now.period_ends_at);
+        resp->period_ends_at = rpc_timestamp(a, u->now.period_ends_at);
     resp->plan_id = u->now.plan_id;
     resp->n_by_day = u->day_count;
     resp->by_day = units_of(a, u->days, u->day_count);
     resp->n_by_method = u->method_count;
     resp->by_method = units_of(a, u->methods, u->method_count);
     if (u->runs_out_at != 0)
-        resp->runs_out_at = quota_timestamp_of(a, u->runs_out_at);
+        resp->runs_out_at = rpc_timestamp(a, u->runs_out_at);
 }
 
 Luna__V1__QuotaEvent *
@@ -171,7 +155,7 @@ quota_event_of(struct arena *a, const struct quota_event *row)
     Luna__V1__QuotaEvent *m = rpc_new(a, Luna__V1__QuotaEvent, luna__v1__quota_event__descriptor);
     m->event_id = row->event_id;
     m->account_id = row->account_id;
-    m->occurred_at = quota_timestamp_of(a, row->occurred_at);
+    m->occurred_at = rpc_timestamp(a, row->occurred_at);
     m->kind = text(row->kind);
     m->by_account_id = row->by_account_id;
     m->data = text(row->data);

@@ -11,9 +11,6 @@ typedef struct Luna__V1__Plan Luna__V1__Plan;
 typedef struct Luna__V1__RateLimit Luna__V1__RateLimit;
 typedef struct Luna__V1__GetUsageResponse Luna__V1__GetUsageResponse;
 typedef struct Luna__V1__QuotaEvent Luna__V1__QuotaEvent;
-typedef struct Google__Protobuf__Timestamp Google__Protobuf__Timestamp;
-
-Google__Protobuf__Timestamp *quota_timestamp_of(struct arena *a, usec_t t);
 
 Luna__V1__Plan *quota_plan_of(struct arena *a, const struct plan *row);
 /* Fails: BAD_FIELD. The domain checks the rest. */

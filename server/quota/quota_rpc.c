@@ -13,8 +13,8 @@ account_of(struct arena *a, const struct account *row)
     m->account_name = (char *)(uintptr_t)row->account_name;
     m->quota_limit = row->quota_limit;
     m->quota_used = row->quota_used;
-    m->created_at = quota_timestamp_of(a, row->created_at);
-    m->updated_at = quota_timestamp_of(a, row->updated_at);
+    m->created_at = rpc_timestamp(a, row->created_at);
+    m->updated_at = rpc_timestamp(a, row->updated_at);
     m->etag = (char *)(uintptr_t)quota_etag(a, row);
     return m;
 }
@@ -56,15 +56,15 @@ api_key_of(struct arena *a, const struct api_key *row)
     m->role = role_to_proto(row->role);
     m->n_scopes = row->scopes.n;
     m->scopes = (char **)(uintptr_t)row->scopes.texts;
-    m->created_at = quota_timestamp_of(a, row->created_at);
+    m->created_at = rpc_timestamp(a, row->created_at);
     if (row->has_expires_at)
-        m->expires_at = quota_timestamp_of(a, row->expires_at);
+        m->expires_at = rpc_timestamp(a, row->expires_at);
     if (row->has_revoked_at)
-        m->revoked_at = quota_timestamp_of(a, row->revoked_at);
+        m->revoked_at = rpc_timestamp(a, row->revoked_at);
     if (row->has_last_used_at)
-        m->last_used_at = quota_timestamp_of(a, row->last_used_at);
+        m->last_used_at = rpc_timestamp(a, row->last_used_at);
     if (row->has_previous_expires_at)
-        m->previous_expires_at = quota_timestamp_of(a, row->previous_expires_at);
+        m->previous_expires_at = rpc_timestamp(a, row->previous_expires_at);
     return m;
 }
 

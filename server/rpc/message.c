@@ -1,6 +1,7 @@
 /* Between gRPC core's byte buffers and protobuf-c messages in an arena. */
 #include <grpc/byte_buffer.h>
 
+#include "google/protobuf/timestamp.pb-c.h"
 #include "rpc/internal.h"
 
 #define DEPTH_MAX 32 /* of nested messages; a level takes about 1.3 KiB of the fiber's stack */
@@ -294,4 +295,50 @@ rpc_message_new(struct arena *a, const ProtobufCMessageDescriptor *d)
     ProtobufCMessage *m = arena_alloc(a, d->sizeof_message);
     d->message_init(m);
     return m;
+}
+
+Google__Protobuf__Timestamp *
+rpc_timestamp(struct arena *a, int64_t t)
+{
+    Google__Protobuf__Timestamp *ts =
+        rpc_new(a, Google__Protobuf__Timestamp, google__protobuf__timestamp__descriptor);
+    int64_t seconds = t / 1000000;
+    int64_t micros = t % 1000000;
+    if (micros < 0) {
+        seconds--;
+        micros += 1000000;
+    }
+    ts->seconds = seconds;
+    ts->nanos = (int32_t)(micros * 1000);
+    return ts;
+}
+
+size_t
+rpc_item_size(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return 8;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    case PROTOBUF_C_TYPE_BOOL:
+        return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_ENUM:
+        return 4;
+    }
+    return 0;
 }

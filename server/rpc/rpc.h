@@ -157,4 +157,10 @@ struct interceptor {
 ProtobufCMessage *rpc_message_new(struct arena *a, const ProtobufCMessageDescriptor *d);
 #define rpc_new(a, type, descriptor) ((type *)(void *)rpc_message_new((a), &(descriptor)))
 
+/* `t`: microseconds since 1970, before it negative. */
+struct Google__Protobuf__Timestamp *rpc_timestamp(struct arena *a, int64_t t);
+
+/* Bytes that a value of this type takes in a message's struct, or as an item of a list. */
+size_t rpc_item_size(ProtobufCType type);
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "rpc/rpc.h"
 
 #define MAX_VIOLATIONS 32 /* as many as struct error keeps */
 
@@ -220,27 +221,6 @@ check_value(struct checker *k, const struct rpc_rule *r, const ProtobufCFieldDes
 /* ---- one field --------------------------------------------------------------------------------
  */
 
-static size_t
-size_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_ENUM:
-        return 4;
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    default:
-        return 8; /* 64-bit numbers and pointers */
-    }
-}
-
 static bool
 items_have_rules(const struct rpc_rule *r)
 {
@@ -265,7 +245,7 @@ check_list(struct checker *k, const struct rpc_rule *r, const ProtobufCFieldDesc
         return;
     for (size_t i = 0; i < n && k->violations < MAX_VIOLATIONS; i++) {
         p->index = i;
-        check_value(k, r, f, items + i * size_of(f->type), p, true);
+        check_value(k, r, f, items + i * rpc_item_size(f->type), p, true);
     }
 }
 
