@@ -567,6 +567,15 @@ acceptor_stats(const struct acceptor *a)
     return &a->stats;
 }
 
+int
+acceptor_find(struct acceptor *a, uint64_t name)
+{
+    pthread_mutex_lock(&a->lock);
+    int fd = connections_find(&a->connections, name);
+    pthread_mutex_unlock(&a->lock);
+    return fd;
+}
+
 int64_t
 acceptor_count_open(struct acceptor *a)
 {

@@ -44,6 +44,9 @@ void acceptor_free(struct acceptor *a);
 int acceptor_port(const struct acceptor *a, size_t n);
 const struct acceptor_stats *acceptor_stats(const struct acceptor *a);
 
+/* The socket of a TCP connection by connection_name, see connections.h; -1: none. Thread: any. */
+int acceptor_find(struct acceptor *a, uint64_t name);
+
 /* Connections that are still open; looks at each of them. Thread: any, after acceptor_stop. */
 int64_t acceptor_count_open(struct acceptor *a);
 

@@ -108,6 +108,7 @@ call_send_final(struct rpc_call *c)
     if (!c->close_started)
         ops[n++] = op_close(c);
     c->main_event.fn = on_final;
+    cork_before_answer(c);
     call_batch(c, &c->main_event, ops, n);
 }
 

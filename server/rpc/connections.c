@@ -1,9 +1,12 @@
 #include "rpc/connections.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,6 +25,41 @@ inode_of(int fd)
     return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
 }
 
+uint64_t
+connection_name(const char *peer)
+{
+    uint64_t h = 0xcbf29ce484222325U; /* FNV-1a */
+    for (; *peer; peer++)
+        h = (h ^ (unsigned char)*peer) * 0x100000001b3U;
+    return h ? h : 1;
+}
+
+/* As core writes it, which takes an IPv4 address mapped into IPv6 for what it is. */
+static uint64_t
+name_of(int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+    char host[INET6_ADDRSTRLEN];
+    char peer[INET6_ADDRSTRLEN + 32];
+    if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0)
+        return 0;
+    const struct sockaddr_in *v4 = (const void *)&ss;
+    const struct sockaddr_in6 *v6 = (const void *)&ss;
+    if (ss.ss_family == AF_INET)
+        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+    else if (ss.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], host, sizeof(host));
+    else if (ss.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+    else
+        return 0;
+    /* The port stands in the same place of both. */
+    snprintf(peer, sizeof(peer), strchr(host, ':') ? "ipv6:%%5B%s%%5D:%u" : "ipv4:%s:%u", host,
+             ntohs(v4->sin_port));
+    return connection_name(peer);
+}
+
 void
 connections_fini(struct connections *c)
 {
@@ -37,7 +75,18 @@ connections_add(struct connections *c, int fd)
         c->items = reallocarray(c->items, c->cap, sizeof(*c->items));
         ASSERT(c->items != NULL);
     }
-    c->items[c->count++] = (struct connection){.fd = fd, .inode = inode_of(fd)};
+    c->items[c->count++] =
+        (struct connection){.name = name_of(fd), .fd = fd, .inode = inode_of(fd)};
+}
+
+int
+connections_find(const struct connections *c, uint64_t name)
+{
+    for (size_t i = c->count; i-- > 0;) {
+        if (c->items[i].name == name)
+            return c->items[i].fd;
+    }
+    return -1;
 }
 
 void

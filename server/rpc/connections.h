@@ -20,6 +20,7 @@
 
 /* The socket's number and, since numbers are used again, its inode. */
 struct connection {
+    uint64_t name; /* connection_name of its peer; 0: not TCP */
     int fd;
     ino_t inode;
     uint64_t sent;     /* bytes, as connections_watch last saw them change */
@@ -37,6 +38,12 @@ struct connections {
 void connections_fini(struct connections *c);
 
 void connections_add(struct connections *c, int fd);
+
+/* A hash of what core calls the peer of a call ("ipv4:192.0.2.1:4711"); never 0. */
+uint64_t connection_name(const char *peer);
+
+/* The socket of a TCP connection by connection_name; -1: there is none. */
+int connections_find(const struct connections *c, uint64_t name);
 
 /* Forgets the closed ones. Core does not say when a connection ends; its socket does. */
 void connections_sweep(struct connections *c);

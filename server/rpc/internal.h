@@ -26,6 +26,7 @@
 #include "rpc/rpc.h"
 #include "rpc/server.h"
 #include "run/inbox.h"
+#include "run/reactor.h"
 #include "run/timer.h"
 
 /* gRPC core is not instrumented: ThreadSanitizer is told what core's own locks order. */
@@ -152,6 +153,25 @@ struct shard_method {
     struct rpc_counters counters __attribute__((aligned(CACHE_LINE)));
 } __attribute__((aligned(CACHE_LINE)));
 
+/* A connection that answers went to lately; see cork.c. */
+struct cork_peer {
+    uint64_t name; /* connection_name; 0: free */
+    int fd;        /* -1: no TCP connection of ours */
+    unsigned answers;
+    bool corked;
+    bool busy; /* in the last turn that it had answers in */
+};
+
+#define CORK_PEERS 64
+struct cork {
+    struct turn_hook hook;
+    unsigned answers; /* of all connections in this turn */
+    bool busy;        /* in the last turn with answers */
+    size_t touched_count;
+    struct cork_peer *touched[CORK_PEERS];
+    struct cork_peer peers[CORK_PEERS];
+};
+
 struct shard_stats {
     atomic_uint_fast64_t refused;
     atomic_uint_fast64_t unknown;
@@ -191,6 +211,7 @@ struct shard {
     struct list ending;    /* calls in FLUSHING or ENDING, longest first */
     grpc_byte_buffer *out; /* emptied by each send, so that none is allocated */
     struct timer janitor;
+    struct cork cork;
     struct shard_stats stats;
 
     struct inbox_msg start_msg;
@@ -269,6 +290,11 @@ void call_maybe_release(struct rpc_call *c);
 void call_send_final(struct rpc_call *c);
 grpc_op call_op_headers(struct rpc_call *c);
 grpc_op call_op_message(struct rpc_call *c, grpc_slice bytes);
+
+/* cork.c */
+void cork_init(struct cork *k);
+void cork_forget(struct cork *k);            /* sockets' numbers are used again */
+void cork_before_answer(struct rpc_call *c); /* before core is given what it will write */
 
 /* stream.c */
 void stream_reset(struct stream *s);

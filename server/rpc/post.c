@@ -244,6 +244,7 @@ call_janitor(struct shard *sh)
 {
     nsec_t now = reactor_now(sh->reactor);
     atomic_store_explicit(&sh->settle, true, memory_order_relaxed);
+    cork_forget(&sh->cork);
     list_foreach (l, &sh->ending) {
         struct rpc_call *c = container_of(l, struct rpc_call, link);
         if (now - c->ending_since < ENDING_MAX)

@@ -94,6 +94,7 @@ on_quiet(struct inbox_msg *m)
     struct shard *sh = container_of(m, struct shard, quiet_msg);
     struct rpc_server *s = sh->server;
     timer_stop(sh->reactor, &sh->janitor);
+    turn_hook_cancel(&sh->cork.hook);
     pthread_mutex_lock(&s->lock);
     s->quiet++;
     pthread_cond_broadcast(&s->changed);
@@ -135,6 +136,7 @@ shard_init(struct rpc_server *s, size_t i)
     list_init(&sh->running);
     list_init(&sh->ending);
     timer_init(&sh->janitor, on_janitor);
+    cork_init(&sh->cork);
     sh->start_msg.fn = on_start;
     sh->cut_msg.fn = on_cut;
     sh->quiet_msg.fn = on_quiet;

@@ -154,6 +154,7 @@ stream_send(struct stream *s, const ProtobufCMessage *m)
     c->pub.response_bytes += bytes;
     BUMP(&c->slot->counters.sent_messages, 1);
     BUMP(&c->slot->counters.sent_bytes, bytes);
+    cork_before_answer(c);
     call_batch(c, &c->send_event, ops, n);
     arena_reset(&s->scratch);
     return OK;

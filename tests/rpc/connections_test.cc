@@ -128,4 +128,59 @@ TEST_F(Connections, ClosedOnesAreForgottenThoughTheirNumberIsUsedAgain)
     EXPECT_EQ(table.count, 1u);
 }
 
+/* What core calls the peer of a server's socket; call_test.cc sees that it does. */
+std::string
+peer_name(int client, const std::string &host)
+{
+    sockaddr_in6 sa = {};
+    socklen_t len = sizeof(sa);
+    EXPECT_EQ(getsockname(client, reinterpret_cast<sockaddr *>(&sa), &len), 0);
+    return host + ":" + std::to_string(ntohs(sa.sin6_port));
+}
+
+TEST_F(Connections, AreFoundByTheNameOfTheirPeer)
+{
+    Pair one;
+    Pair two;
+    connections_add(&table, one.server);
+    connections_add(&table, two.server);
+    for (Pair *p : {&one, &two}) {
+        std::string name = peer_name(p->client, "ipv4:127.0.0.1");
+        EXPECT_EQ(connections_find(&table, connection_name(name.c_str())), p->server);
+    }
+    EXPECT_EQ(connections_find(&table, connection_name("ipv4:127.0.0.1:1")), -1);
+}
+
+TEST_F(Connections, HaveNamesInIpv6AndNoneElsewhere)
+{
+    int listener = socket(AF_INET6, SOCK_STREAM, 0);
+    sockaddr_in6 sa = {};
+    socklen_t len = sizeof(sa);
+    sa.sin6_family = AF_INET6;
+    sa.sin6_addr = in6addr_any;
+    if (listener < 0 || bind(listener, reinterpret_cast<sockaddr *>(&sa), sizeof(sa)) != 0)
+        GTEST_SKIP() << "no IPv6 here";
+    ASSERT_EQ(listen(listener, 2), 0);
+    ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr *>(&sa), &len), 0);
+    for (bool mapped : {false, true}) {
+        const char *address = mapped ? "::ffff:127.0.0.1" : "::1";
+        ASSERT_EQ(inet_pton(AF_INET6, address, &sa.sin6_addr), 1);
+        int client = socket(AF_INET6, SOCK_STREAM, 0);
+        ASSERT_EQ(connect(client, reinterpret_cast<sockaddr *>(&sa), sizeof(sa)), 0);
+        int server = accept(listener, nullptr, nullptr);
+        connections_add(&table, server);
+        std::string name = peer_name(client, mapped ? "ipv4:127.0.0.1" : "ipv6:%5B::1%5D");
+        EXPECT_EQ(connections_find(&table, connection_name(name.c_str())), server) << name;
+        close(client);
+        close(server);
+    }
+    close(listener);
+    int unix_pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, unix_pair), 0);
+    connections_add(&table, unix_pair[0]);
+    EXPECT_EQ(table.items[table.count - 1].name, 0u);
+    close(unix_pair[0]);
+    close(unix_pair[1]);
+}
+
 } // namespace
