@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <openssl/hmac.h>
 
 extern "C" {
 #include "quota/api_key.h"
@@ -121,4 +122,24 @@ TEST(api_key, hash_is_hmac_sha256)
     EXPECT_NE(memcmp(hash, different, sizeof(hash)), 0);
     api_key_hasher_free(other);
     api_key_hasher_free(nullptr);
+}
+
+TEST(api_key, hash_agrees_with_openssl_for_secrets_of_any_length)
+{
+    struct uuid u = example();
+    for (size_t n = API_KEY_SECRET_LEAST; n < 200; n++) {
+        std::string secret;
+        for (size_t i = 0; i < n; i++)
+            secret.push_back(static_cast<char>(i * 7 + n));
+        struct api_key_hasher *h = api_key_hasher_new({secret.data(), secret.size()});
+        uint8_t hash[API_KEY_HASH];
+        uint8_t expected[EVP_MAX_MD_SIZE];
+        unsigned len = 0;
+        api_key_hash(h, &u, hash);
+        HMAC(EVP_sha256(), secret.data(), static_cast<int>(n), u.bytes, sizeof(u.bytes), expected,
+             &len);
+        ASSERT_EQ(len, sizeof(hash));
+        EXPECT_EQ(memcmp(hash, expected, len), 0) << n;
+        api_key_hasher_free(h);
+    }
 }
