@@ -51,9 +51,9 @@ def main():
     with ServerProcess(sys.argv[1]) as server, Connection(server.port) as c:
         counts = [burst(c, 1 + 2 * CALLS * n) for n in range(ROUNDS)]
     print(f"segments for {CALLS} answers: {sorted(counts)}")
-    # How many calls a turn finds depends on the machine; without corking no round takes fewer than CALLS.
-    if min(counts) > CALLS / 2:
-        raise AssertionError("no burst was answered in fewer segments than half its calls")
+    # How many calls a turn finds depends on the machine; without corking most rounds take CALLS segments.
+    if sorted(counts)[ROUNDS // 2] > CALLS / 2:
+        raise AssertionError("most bursts were answered in more segments than half their calls")
 
 
 main()
