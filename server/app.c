@@ -116,7 +116,7 @@ on_reactor_stop(struct stop_hook *h)
 }
 
 static bool
-make_reactor(struct app *app, size_t i, char *err, size_t err_size)
+make_reactor(struct app *app, size_t i, size_t n, char *err, size_t err_size)
 {
     const struct config *cfg = app->cfg;
     struct app_reactor *ar = &app->per_reactor[i];
@@ -140,7 +140,7 @@ make_reactor(struct app *app, size_t i, char *err, size_t err_size)
     db_attach(app->db, ar->reactor);
     quota_gate_attach(ar->reactor);
     quota_attach(ar->reactor);
-    kalman_attach(ar->reactor);
+    kalman_attach(ar->reactor, app->reactors, n);
     counts_attach(ar->reactor);
     ar->stop.fn = on_reactor_stop;
     reactor_at_stop(ar->reactor, &ar->stop);
@@ -161,7 +161,7 @@ make_reactors(struct app *app, char *err, size_t err_size)
     app->compute = compute_new(threads, threads * 256);
     compute_set_default(app->compute);
     for (size_t i = 0; i < n; i++)
-        if (!make_reactor(app, i, err, err_size))
+        if (!make_reactor(app, i, n, err, err_size))
             return false;
     return true;
 }

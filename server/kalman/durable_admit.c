@@ -42,7 +42,7 @@ same_numbers(const double *a, const double *b, size_t n)
 static const char *
 path(struct append *a, size_t i, const char *field)
 {
-    return arena_printf(a->ctx->arena, "observations[%zu].%s", i, field);
+    return arena_printf(a->reply.arena, "observations[%zu].%s", i, field);
 }
 
 static enum status
@@ -50,18 +50,18 @@ check_shape(struct append *a, size_t i, size_t series)
 {
     const struct durable_observation *o = &a->observations[i];
     if (o->value_count != series)
-        return fail_field(a->ctx, path(a, i, "values"), "holds %zu numbers, not %zu",
+        return fail_field(&a->reply, path(a, i, "values"), "holds %zu numbers, not %zu",
                           o->value_count, series);
     for (size_t k = 0; k < series; k++) {
         if (isinf(o->values[k]))
-            return fail_field(a->ctx,
-                              arena_printf(a->ctx->arena, "observations[%zu].values[%zu]", i, k),
+            return fail_field(&a->reply,
+                              arena_printf(a->reply.arena, "observations[%zu].values[%zu]", i, k),
                               "is not finite");
     }
     if (!isfinite(o->time))
-        return fail_field(a->ctx, path(a, i, "time"), "is not finite");
+        return fail_field(&a->reply, path(a, i, "time"), "is not finite");
     if (o->sequence < 0)
-        return fail_field(a->ctx, path(a, i, "sequence"), "is negative");
+        return fail_field(&a->reply, path(a, i, "sequence"), "is negative");
     return OK;
 }
 
@@ -82,14 +82,14 @@ admit_one(struct admitting *a, struct append *w, size_t i, int64_t *most)
     int64_t sequence = o->sequence;
     if (sequence == 0) {
         if (*most == INT64_MAX)
-            return fail_field(w->ctx, path(w, i, "sequence"), "is required: none is left to give");
+            return fail_field(&w->reply, path(w, i, "sequence"), "is required: none is left to give");
         sequence = ++*most;
     }
     w->last_sequence = sequence;
     struct slot *s = find(a, sequence);
     if (s->sequence == sequence && s->values) {
         if (s->time != o->time || !same_numbers(s->values, o->values, a->series))
-            return fail_field(w->ctx, path(w, i, "sequence"), "was used for another observation");
+            return fail_field(&w->reply, path(w, i, "sequence"), "was used for another observation");
         w->duplicates++;
         return OK;
     }
@@ -177,7 +177,7 @@ durable_admit(struct ctx *ctx, const struct round *r, const struct durable_head 
     a.out.clean = true;
     enum status st = look_up(&a, r, head, total);
     for (size_t k = 0; st == OK && k < r->count; k++) {
-        fail_clear(r->appends[k]->ctx); /* of an attempt before */
+        fail_clear(&r->appends[k]->reply); /* of an attempt before */
         r->appends[k]->st = admit(&a, r->appends[k]);
     }
     if (st != OK)

@@ -5,28 +5,75 @@
 
 #include "base/list.h"
 #include "kalman/durable_state.h"
+#include "run/inbox.h"
 
 struct fiber;
 
-/* One call of durable_append while it waits. */
+/* One call of durable_append while it waits. It travels to the reactor of its filter and back:
+ * what stands under `answer` belongs to that reactor meanwhile. */
 struct append {
+    struct inbox_msg msg;
     struct list link; /* in its lane, until a round takes it */
-    struct ctx *ctx;
+    struct reactor *origin;
     struct fiber *fiber;
+    int64_t account_id;
+    const char *filter_id;
     const struct durable_observation *observations;
     size_t n;
-    struct durable_appended *ret;
+    ATOMIC(bool) given_up; /* its caller has left: no round needs to take it */
+    bool done;
+
+    /* answer */
+    struct arena arena;
+    struct ctx reply; /* for its failure; memory of `arena` */
+    struct durable_appended out;
     enum status st;
-    bool taken, done;
     int64_t duplicates; /* of the attempt that counts */
     int64_t last_sequence;
 };
+
+/* ---- what a lane remembers (durable_hot.c) -----------------------------------------------------
+ */
+
+struct durable_hot {
+    bool known, walking;
+    struct arena arena;       /* the rest */
+    struct durable_head head; /* `state` is empty: `walk` has it */
+    struct model_spec spec;
+    struct durable_walk walk;
+};
+
+void durable_hot_init(struct durable_hot *hot);
+void durable_hot_fini(struct durable_hot *hot);
+void durable_hot_forget(struct durable_hot *hot);
+
+/* Forgets what it was and reads the model. */
+enum status durable_hot_begin(struct ctx *ctx, struct durable_hot *hot,
+                              struct str model) WARN_UNUSED;
+
+/* Then takes the state. False: it is none of this model. */
+bool durable_hot_load(struct durable_hot *hot, const struct durable_head *h) WARN_UNUSED;
+
+/* ---- commits (durable_commit.c) ----------------------------------------------------------------
+ */
+
+struct durable_commits;
+struct durable_commits *durable_commits_new(struct reactor *r);
+void durable_commits_free(struct durable_commits *c);
+
+/* Stores it together with what others have; `a->stored` tells. Suspends: once. */
+enum status durable_commit(struct ctx *ctx, struct durable_commits *c,
+                           struct kalman_append *a) WARN_UNUSED;
+
+/* ---- rounds (durable_round.c) ------------------------------------------------------------------
+ */
 
 /* Appends of one filter that go together. */
 struct round {
     int64_t account_id;
     const char *filter_id;
-    struct db_gather *gather;
+    struct durable_commits *commits;
+    struct durable_hot *hot;
     struct append **appends;
     size_t count;
 };

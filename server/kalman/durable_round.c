@@ -13,38 +13,51 @@ struct attempt {
     struct round *round;
     bool locked;
     struct durable_head head; /* before; then behind */
-    struct model_spec spec;
     struct admission admitted;
     struct durable_series series; /* those admitted */
-    struct durable_walk walk;
-    bool walking;
+    struct durable_walk *walk;    /* the lane's, or `detour` */
+    struct durable_walk detour;   /* from a checkpoint, when they are late */
     bool late;
     bool again;   /* to be done behind the lock */
     bool changed; /* the head is new */
     struct durable_estimate estimate;
 };
 
+/* From Postgres, and from Redis what is not older. */
+static enum status
+read_head(struct ctx *ctx, struct attempt *t, struct durable_head *ret)
+{
+    struct round *r = t->round;
+    struct kalman_filter row;
+    bool rebuilt;
+    enum status st = t->locked
+                         ? kalman_store_lock_filter(ctx, r->account_id, r->filter_id, &row)
+                         : kalman_store_get_filter(ctx, r->account_id, r->filter_id, &row);
+    if (st == OK)
+        st = durable_hot_begin(ctx, r->hot, row.model);
+    return st == OK ? durable_head_of(ctx, &row, &r->hot->spec, ret, &rebuilt) : st;
+}
+
+/* What the lane remembers; otherwise what Redis has, behind the lock if it is the newest. */
 static enum status
 find_head(struct ctx *ctx, struct attempt *t)
 {
     struct round *r = t->round;
-    struct kalman_filter row;
-    bool found = false;
+    struct durable_hot *hot = r->hot;
+    struct durable_head h;
+    bool cached = false;
     enum status st = OK;
+    if (hot->known && !t->locked)
+        return OK;
     if (!t->locked)
-        durable_head_cached(ctx, r->account_id, r->filter_id, &t->head, &found);
+        durable_head_cached(ctx, r->account_id, r->filter_id, &h, &cached);
     if (ctx->error.reason != REASON_NONE)
         return ctx->error.status;
-    if (found)
-        return durable_read_model(ctx, t->head.model, &t->spec);
-    if (t->locked)
-        st = kalman_store_lock_filter(ctx, r->account_id, r->filter_id);
-    if (st == OK)
-        st = kalman_store_get_filter(ctx, r->account_id, r->filter_id, &row);
-    if (st == OK)
-        st = durable_read_model(ctx, row.model, &t->spec);
-    bool rebuilt;
-    return st == OK ? durable_head_of(ctx, &row, &t->spec, &t->head, &rebuilt) : st;
+    st = cached ? durable_hot_begin(ctx, hot, h.model) : read_head(ctx, t, &h);
+    if (st != OK || durable_hot_load(hot, &h))
+        return st;
+    t->again = !t->locked;
+    return t->locked ? fail(ctx, INTERNAL_ERROR, "the state of the filter cannot be read") : OK;
 }
 
 static void
@@ -69,45 +82,51 @@ compute(struct ctx *ctx, struct attempt *t)
     const struct durable_head *h = &t->head;
     const struct durable_series *s = &t->series;
     enum status st = OK;
+    t->walk = &t->round->hot->walk;
     t->late = s->n > 0 && h->position > 0 &&
               (s->times[0] < h->time || (s->times[0] == h->time && s->sequences[0] < h->sequence));
-    if (t->late) {
-        st = durable_walk_from(ctx, &t->walk, &t->spec, &h->key, h->position, s->times[0],
-                               s->sequences[0]);
-        t->walking = st == OK;
-        t->walk.want_checkpoints = true;
-        return st == OK ? durable_walk_log(ctx, &t->walk, &h->key, h->position, s) : st;
+    if (!t->late) {
+        durable_walk_resume(t->walk, ctx->arena);
+        return durable_walk_over(ctx, t->walk, s);
     }
-    t->walking = true;
-    if (!durable_walk_init(&t->walk, &t->spec, ctx->arena, h->state, h->time, h->sequence,
-                           h->since)) {
-        t->again = !t->locked;
-        return t->locked ? fail(ctx, INTERNAL_ERROR, "the state of the filter cannot be read") : OK;
-    }
-    t->walk.want_checkpoints = true;
-    return durable_walk_over(ctx, &t->walk, s);
+    st = durable_walk_from(ctx, &t->detour, &t->round->hot->spec, &h->key, h->position, s->times[0],
+                           s->sequences[0]);
+    if (st != OK)
+        return st;
+    t->walk = &t->detour;
+    t->walk->want_checkpoints = true;
+    return durable_walk_log(ctx, t->walk, &h->key, h->position, s);
 }
 
-static enum status
-store_many(struct ctx *ctx, struct attempt *t, size_t p, bool *ret_stored)
+static void
+lay_checkpoints(struct ctx *ctx, const struct durable_walk *w, struct kalman_append *a)
 {
-    const struct durable_walk *w = &t->walk;
-    const struct durable_series *s = &t->series;
     size_t k = w->checkpoint_count;
-    struct str *numbers = arena_new_n(ctx->arena, struct str, s->n);
     struct str *states = arena_new_n(ctx->arena, struct str, k);
     double *times = arena_array(ctx->arena, k, sizeof(double));
     int64_t *sequences = arena_array(ctx->arena, k, sizeof(int64_t));
-    for (size_t i = 0; i < s->n; i++)
-        numbers[i] = (struct str){(const char *)(s->numbers + i * p), p * sizeof(double)};
     for (size_t i = 0; i < k; i++) {
         times[i] = w->checkpoints[i].time;
         sequences[i] = w->checkpoints[i].sequence;
         states[i] = w->checkpoints[i].state;
     }
-    const struct kalman_append a = {
+    a->checkpoint_count = k;
+    a->checkpoint_times = times;
+    a->checkpoint_sequences = sequences;
+    a->checkpoint_states = states;
+}
+
+static enum status
+store(struct ctx *ctx, struct attempt *t, size_t p)
+{
+    const struct durable_series *s = &t->series;
+    struct str *numbers = arena_new_n(ctx->arena, struct str, s->n);
+    for (size_t i = 0; i < s->n; i++)
+        numbers[i] = (struct str){(const char *)(s->numbers + i * p), p * sizeof(double)};
+    struct kalman_append a = {
         .key = t->head.key,
         .position = t->head.position,
+        .max_sequence = t->admitted.max_sequence,
         .count = s->n,
         .sequences = s->sequences,
         .times = s->times,
@@ -115,36 +134,17 @@ store_many(struct ctx *ctx, struct attempt *t, size_t p, bool *ret_stored)
         .late = t->late,
         .late_time = s->times[0],
         .late_sequence = s->sequences[0],
-        .checkpoint_count = k,
-        .checkpoint_times = times,
-        .checkpoint_sequences = sequences,
-        .checkpoint_states = states,
         .format = DURABLE_FORMAT,
     };
-    return kalman_store_append_many(ctx, &a, ret_stored);
-}
-
-static enum status
-store(struct ctx *ctx, struct attempt *t)
-{
-    size_t p = t->walk.model->s.p;
-    const struct durable_series *s = &t->series;
-    bool stored = false, alone = s->n == 1 && !t->late && t->walk.checkpoint_count == 0;
-    enum status st;
-    if (alone && !t->locked) {
-        const struct kalman_observation o = {
-            s->sequences[0], s->times[0], {(const char *)s->numbers, p * sizeof(double)}};
-        st = kalman_store_append(ctx, t->round->gather, &t->head.key, t->head.position + 1, &o,
-                                 &stored);
-    } else {
-        st = store_many(ctx, t, p, &stored);
-    }
+    struct kalman_append *list = &a;
+    lay_checkpoints(ctx, t->walk, &a);
+    enum status st = t->locked ? kalman_store_append(ctx, &list, 1)
+                               : durable_commit(ctx, t->round->commits, &a);
     if (st != OK && ctx->error.reason == REASON_DB_CONFLICT && !t->locked) {
         fail_clear(ctx);
         st = OK;
-        stored = false;
     }
-    if (st != OK || stored)
+    if (st != OK || a.stored)
         return st;
     t->again = true;
     return t->locked ? fail(ctx, INTERNAL_ERROR, "the log has a gap") : OK;
@@ -157,10 +157,10 @@ move_head(struct attempt *t)
     struct durable_head *h = &t->head;
     h->position += (int64_t)t->series.n;
     h->max_sequence = t->admitted.max_sequence;
-    h->time = t->walk.time;
-    h->sequence = t->walk.sequence;
-    h->since = t->walk.since;
-    h->state = durable_walk_state(&t->walk);
+    h->time = t->walk->time;
+    h->sequence = t->walk->sequence;
+    h->since = t->walk->since;
+    h->state = durable_walk_state(t->walk);
     t->changed = true;
 }
 
@@ -168,10 +168,11 @@ static enum status
 run(struct ctx *ctx, struct attempt *t)
 {
     enum status st = find_head(ctx, t);
-    size_t p = st == OK ? model_series(&t->spec) : 0;
-    if (st == OK)
-        st = durable_admit(ctx, t->round, &t->head, p, &t->admitted);
-    if (st != OK)
+    if (st != OK || t->again)
+        return st;
+    size_t p = model_series(&t->round->hot->spec);
+    t->head = t->round->hot->head;
+    if ((st = durable_admit(ctx, t->round, &t->head, p, &t->admitted)) != OK)
         return st;
     if (!t->admitted.clean && !t->locked) {
         t->again = true;
@@ -179,10 +180,10 @@ run(struct ctx *ctx, struct attempt *t)
     }
     lay_series(ctx, t, p);
     st = compute(ctx, t);
-    if (st == OK && !t->again && !durable_walk_is_finite(&t->walk))
+    if (st == OK && !durable_walk_is_finite(t->walk))
         st = fail(ctx, NO_RESULT, "with these observations the state does not fit doubles");
-    if (st == OK && !t->again && t->series.n > 0)
-        st = store(ctx, t);
+    if (st == OK && t->series.n > 0)
+        st = store(ctx, t, p);
     if (st != OK || t->again)
         return st;
     if (t->series.n > 0)
@@ -190,7 +191,7 @@ run(struct ctx *ctx, struct attempt *t)
     t->estimate.position = t->head.position;
     t->estimate.time = t->head.position > 0 ? t->head.time : 0;
     if (t->head.position > 0)
-        durable_walk_estimate(&t->walk, ctx->arena, &t->estimate);
+        durable_walk_estimate(t->walk, ctx->arena, &t->estimate);
     return OK;
 }
 
@@ -198,11 +199,10 @@ static enum status
 run_attempt(struct ctx *ctx, void *arg)
 {
     struct attempt *t = arg;
-    struct round *round = t->round;
-    *t = (struct attempt){.round = round, .locked = t->locked};
+    *t = (struct attempt){.round = t->round, .locked = t->locked};
     enum status st = run(ctx, t);
-    if (t->walking)
-        durable_walk_fini(&t->walk);
+    if (t->walk == &t->detour)
+        durable_walk_fini(&t->detour);
     return st;
 }
 
@@ -210,13 +210,10 @@ run_attempt(struct ctx *ctx, void *arg)
 static void
 fail_all(struct ctx *ctx, const struct round *r)
 {
-    const struct error *e = &ctx->error;
     for (size_t k = 0; k < r->count; k++) {
         struct append *a = r->appends[k];
-        fail_clear(a->ctx);
-        a->st = fail_at(a->ctx, e->reason, e->file, e->line, "%s", e->message);
-        if (e->detail)
-            fail_detail(a->ctx, "%s", e->detail);
+        fail_clear(&a->reply);
+        a->st = fail_copy(&a->reply, &ctx->error);
     }
 }
 
@@ -227,10 +224,10 @@ answer_all(const struct attempt *t)
         struct append *a = t->round->appends[k];
         if (a->st != OK)
             continue;
-        a->ret->position = t->head.position;
-        a->ret->duplicates = a->duplicates;
-        a->ret->last_sequence = a->last_sequence;
-        durable_estimate_copy(a->ctx->arena, &t->estimate, &a->ret->estimate);
+        a->out.position = t->head.position;
+        a->out.duplicates = a->duplicates;
+        a->out.last_sequence = a->last_sequence;
+        durable_estimate_copy(&a->arena, &t->estimate, &a->out.estimate);
     }
 }
 
@@ -246,6 +243,19 @@ one_by_one(struct ctx *ctx, const struct round *r)
     }
 }
 
+/* What the lane remembers is what was committed, or nothing. */
+static void
+remember(const struct attempt *t)
+{
+    struct durable_hot *hot = t->round->hot;
+    if (t->late) {
+        durable_hot_forget(hot);
+        return;
+    }
+    hot->head = t->head;
+    hot->head.state = (struct str){NULL, 0};
+}
+
 void
 durable_round(struct ctx *ctx, struct round *r)
 {
@@ -255,6 +265,8 @@ durable_round(struct ctx *ctx, struct round *r)
         t.locked = true;
         st = db_tx(ctx, run_attempt, &t);
     }
+    if (st != OK)
+        durable_hot_forget(r->hot);
     if (st != OK && ctx->error.reason == REASON_NO_RESULT && r->count > 1) {
         one_by_one(ctx, r); /* so that those who are not to blame do not fail with the one who is */
         return;
@@ -266,4 +278,5 @@ durable_round(struct ctx *ctx, struct round *r)
     if (t.changed)
         durable_head_post(ctx, r->filter_id, &t.head);
     answer_all(&t);
+    remember(&t);
 }

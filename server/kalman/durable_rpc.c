@@ -223,13 +223,7 @@ leave_scratch(struct call *call, struct conversation *c, enum status st)
         return OK;
     const struct error e = ctx->error;
     fail_clear(ctx);
-    for (const struct field_violation *f = e.fields; f; f = f->next)
-        st = fail_field_at(ctx, e.file, e.line, f->field, "%s", f->text);
-    if (!e.fields)
-        st = fail_at(ctx, e.reason, e.file, e.line, "%s", e.message);
-    if (e.detail)
-        fail_detail(ctx, "%s", e.detail);
-    return st;
+    return fail_copy(ctx, &e);
 }
 
 /* Appends one message with the scratch memory in place of the call's. */

@@ -107,6 +107,15 @@ durable_walk_fini(struct durable_walk *w)
     arena_fini(&w->scratch);
 }
 
+void
+durable_walk_resume(struct durable_walk *w, struct arena *arena)
+{
+    w->arena = arena;
+    w->want_checkpoints = true;
+    w->checkpoints = NULL;
+    w->checkpoint_count = w->checkpoint_room = 0;
+}
+
 bool
 durable_walk_is_finite(const struct durable_walk *w)
 {

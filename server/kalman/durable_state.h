@@ -58,6 +58,9 @@ bool durable_walk_init(struct durable_walk *w, const struct model_spec *spec, st
                        struct str state, double time, int64_t sequence, int64_t since) WARN_UNUSED;
 void durable_walk_fini(struct durable_walk *w);
 
+/* Goes on with what outlives a step in another arena, and no checkpoints yet. */
+void durable_walk_resume(struct durable_walk *w, struct arena *arena);
+
 /* Takes more of them. False: stopped. */
 bool durable_walk_on(struct durable_walk *w, const struct durable_series *s,
                      const struct ssm_stop *stop) WARN_UNUSED;

@@ -17,8 +17,9 @@ struct db_sql;
 extern const struct rpc_service kalman_service;
 extern const struct db_sql kalman_sql; /* what durable filters ask of Postgres */
 
-/* Each reactor, behind its Postgres and Redis; and before they go. */
-void kalman_attach(struct reactor *r);
+/* Each reactor, behind its Postgres and Redis; and before they go. `all`: the server's `count`
+ * reactors, which run before the first call; borrowed. */
+void kalman_attach(struct reactor *r, struct reactor *const *all, size_t count);
 void kalman_detach(struct reactor *r);
 
 #define KALMAN_MAX_VALUES 10000000

@@ -1,5 +1,8 @@
 #include "kalman/kalman_store.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "kalman/kalman.sql.h"
 
 const struct db_col kalman_filter_row[] = {
@@ -15,12 +18,12 @@ const struct db_col kalman_filter_row[] = {
     DB_END,
 };
 
-struct appended {
-    int64_t position;
+struct stored {
+    struct db_array appends;
 };
 
-const struct db_col kalman_appended_row[] = {
-    DB_COL(struct appended, position, DB_INT8),
+const struct db_col kalman_stored_row[] = {
+    DB_COL(struct stored, appends, DB_INT8_ARRAY),
     DB_END,
 };
 
@@ -77,12 +80,12 @@ kalman_store_get_filter(struct ctx *ctx, int64_t account_id, const char *filter_
 }
 
 enum status
-kalman_store_lock_filter(struct ctx *ctx, int64_t account_id, const char *filter_id)
+kalman_store_lock_filter(struct ctx *ctx, int64_t account_id, const char *filter_id,
+                         struct kalman_filter *ret)
 {
     bool found = false;
-    struct db_int8_value key;
     enum status st = db_maybe(ctx, &sql_kalman_lock_filter,
-                              DB_ARGS(db_int8(account_id), db_text(filter_id)), &key, &found);
+                              DB_ARGS(db_int8(account_id), db_text(filter_id)), ret, &found);
     return st == OK && !found ? not_found(ctx, filter_id) : st;
 }
 
@@ -113,52 +116,136 @@ kalman_store_list_filters(struct ctx *ctx, int64_t account_id, int64_t after, in
                    DB_ARGS(db_int8(account_id), db_int8(after), db_int4(limit)), ret, ret_n);
 }
 
-struct db_gather *
-kalman_store_gather_new(struct reactor *r)
+/* ---- appending ---------------------------------------------------------------------------------
+ */
+
+/* Appends as columns; `owners` of observations and checkpoints count from 1. */
+struct columns {
+    size_t appends, observations, late, checkpoints;
+    struct {
+        int64_t *accounts, *keys, *generations, *positions, *counts, *max_sequences;
+    } append;
+    struct {
+        int64_t *owners, *positions, *sequences;
+        double *times;
+        struct str *numbers;
+    } observation;
+    struct {
+        int64_t *owners, *sequences;
+        double *times;
+        struct str *states; /* of checkpoints */
+    } gone, checkpoint;
+};
+
+static int64_t *
+ints(struct arena *a, size_t n)
 {
-    const struct db_gather_options opt = {.stmt = &sql_kalman_append};
-    return db_gather_new(r, &opt);
+    return arena_array(a, n, sizeof(int64_t));
+}
+
+static void
+columns_init(struct columns *c, struct arena *a, struct kalman_append *const *list, size_t n)
+{
+    size_t observations = 0, checkpoints = 0;
+    for (size_t i = 0; i < n; i++) {
+        observations += list[i]->count;
+        checkpoints += list[i]->checkpoint_count;
+    }
+    *c = (struct columns){
+        .append = {ints(a, n), ints(a, n), ints(a, n), ints(a, n), ints(a, n), ints(a, n)},
+        .observation = {ints(a, observations), ints(a, observations), ints(a, observations),
+                        arena_array(a, observations, sizeof(double)),
+                        arena_new_n(a, struct str, observations)},
+        .gone = {ints(a, n), ints(a, n), arena_array(a, n, sizeof(double)), NULL},
+        .checkpoint = {ints(a, checkpoints), ints(a, checkpoints),
+                       arena_array(a, checkpoints, sizeof(double)),
+                       arena_new_n(a, struct str, checkpoints)},
+    };
+}
+
+static void
+columns_add_observations(struct columns *c, const struct kalman_append *a)
+{
+    size_t n = c->observations, bytes = a->count * sizeof(double);
+    memcpy(c->observation.sequences + n, a->sequences, bytes);
+    memcpy(c->observation.times + n, a->times, bytes);
+    memcpy(c->observation.numbers + n, a->numbers, a->count * sizeof(struct str));
+    for (size_t i = 0; i < a->count; i++) {
+        c->observation.owners[n + i] = (int64_t)c->appends;
+        c->observation.positions[n + i] = a->position + 1 + (int64_t)i;
+    }
+    c->observations += a->count;
+}
+
+static void
+columns_add(struct columns *c, const struct kalman_append *a)
+{
+    size_t n = c->appends++;
+    c->append.accounts[n] = a->key.account_id;
+    c->append.keys[n] = a->key.filter_key;
+    c->append.generations[n] = a->key.generation;
+    c->append.positions[n] = a->position;
+    c->append.counts[n] = (int64_t)a->count;
+    c->append.max_sequences[n] = a->max_sequence;
+    columns_add_observations(c, a);
+    if (a->late) {
+        c->gone.owners[c->late] = (int64_t)c->appends;
+        c->gone.times[c->late] = a->late_time;
+        c->gone.sequences[c->late++] = a->late_sequence;
+    }
+    for (size_t i = 0; i < a->checkpoint_count; i++) {
+        size_t k = c->checkpoints++;
+        c->checkpoint.owners[k] = (int64_t)c->appends;
+        c->checkpoint.times[k] = a->checkpoint_times[i];
+        c->checkpoint.sequences[k] = a->checkpoint_sequences[i];
+        c->checkpoint.states[k] = a->checkpoint_states[i];
+    }
+}
+
+static int
+by_key(const void *x, const void *y)
+{
+    const struct kalman_log_key *a = &(*(const struct kalman_append *const *)x)->key;
+    const struct kalman_log_key *b = &(*(const struct kalman_append *const *)y)->key;
+    if (a->account_id != b->account_id)
+        return a->account_id < b->account_id ? -1 : 1;
+    return a->filter_key < b->filter_key ? -1 : a->filter_key > b->filter_key;
 }
 
 enum status
-kalman_store_append(struct ctx *ctx, struct db_gather *g, const struct kalman_log_key *key,
-                    int64_t position, const struct kalman_observation *o, bool *ret_stored)
+kalman_store_append(struct ctx *ctx, struct kalman_append **list, size_t n)
 {
-    struct appended row;
-    return db_gather_row(ctx, g,
-                         DB_ARGS(db_int8(key->account_id), db_int8(key->filter_key),
-                                 db_int8(key->generation), db_int8(position), db_int8(o->sequence),
-                                 db_float8(o->time), bytes(o->numbers)),
-                         &row, ret_stored);
-}
-
-enum status
-kalman_store_append_many(struct ctx *ctx, const struct kalman_append *a, bool *ret_stored)
-{
-    const struct kalman_log_key *k = &a->key;
-    struct db_arg account = db_int8(k->account_id), key = db_int8(k->filter_key);
-    struct db_arg generation = db_int8(k->generation);
-    size_t stored = 0, n = 0;
-    struct db_item items[3];
-    struct db_args insert = DB_ARGS(
-        account, key, generation, db_int8(a->position), db_int8_array(a->sequences, a->count),
-        db_float8_array(a->times, a->count), db_bytea_array(a->numbers, a->count));
-    struct db_args drop =
-        DB_ARGS(account, key, generation, db_float8(a->late_time), db_int8(a->late_sequence));
-    struct db_args add = DB_ARGS(account, key, generation, db_int8(a->position + (int64_t)a->count),
-                                 db_int8(a->sequences[a->count - 1]), db_int4(a->format),
-                                 db_float8_array(a->checkpoint_times, a->checkpoint_count),
-                                 db_int8_array(a->checkpoint_sequences, a->checkpoint_count),
-                                 db_bytea_array(a->checkpoint_states, a->checkpoint_count));
-    items[n++] = DB_ITEM_EXEC(&sql_kalman_append_many, insert, &stored);
-    if (a->late)
-        items[n++] = DB_ITEM_EXEC(&sql_kalman_drop_checkpoints, drop, NULL);
-    if (a->checkpoint_count > 0)
-        items[n++] = DB_ITEM_EXEC(&sql_kalman_add_checkpoints, add, NULL);
-    enum status st = db_batch(ctx, items, n);
-    if (st == OK)
-        *ret_stored = stored == a->count;
-    return st;
+    struct columns c;
+    struct stored stored;
+    qsort(list, n, sizeof(struct kalman_append *), by_key);
+    columns_init(&c, ctx->arena, list, n);
+    for (size_t i = 0; i < n; i++)
+        columns_add(&c, list[i]);
+    struct db_args args = DB_ARGS(
+        db_int8_array(c.append.accounts, n), db_int8_array(c.append.keys, n),
+        db_int8_array(c.append.generations, n), db_int8_array(c.append.positions, n),
+        db_int8_array(c.append.counts, n), db_int8_array(c.append.max_sequences, n),
+        db_int8_array(c.observation.owners, c.observations),
+        db_int8_array(c.observation.positions, c.observations),
+        db_int8_array(c.observation.sequences, c.observations),
+        db_float8_array(c.observation.times, c.observations),
+        db_bytea_array(c.observation.numbers, c.observations), db_int8_array(c.gone.owners, c.late),
+        db_float8_array(c.gone.times, c.late), db_int8_array(c.gone.sequences, c.late),
+        db_int8_array(c.checkpoint.owners, c.checkpoints),
+        db_float8_array(c.checkpoint.times, c.checkpoints),
+        db_int8_array(c.checkpoint.sequences, c.checkpoints),
+        db_bytea_array(c.checkpoint.states, c.checkpoints), db_int4(list[0]->format));
+    enum status st = db_one(ctx, &sql_kalman_append, args, REASON_INTERNAL_ERROR, &stored);
+    if (st != OK)
+        return st;
+    for (size_t i = 0; i < n; i++)
+        list[i]->stored = false;
+    for (size_t i = 0; i < stored.appends.n; i++) {
+        int64_t ord = stored.appends.int8s[i];
+        if (ord >= 1 && ord <= (int64_t)n)
+            list[ord - 1]->stored = true;
+    }
+    return OK;
 }
 
 enum status

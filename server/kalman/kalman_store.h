@@ -45,9 +45,9 @@ enum status kalman_store_insert_filter(struct ctx *ctx, int64_t account_id, cons
 /* Fails: FILTER_NOT_FOUND. */
 enum status kalman_store_get_filter(struct ctx *ctx, int64_t account_id, const char *filter_id,
                                     struct kalman_filter *ret) WARN_UNUSED;
-/* In a transaction: appends of others wait until its end. Fails: FILTER_NOT_FOUND. */
-enum status kalman_store_lock_filter(struct ctx *ctx, int64_t account_id,
-                                     const char *filter_id) WARN_UNUSED;
+/* The same in a transaction: appends of others wait until its end. Fails: FILTER_NOT_FOUND. */
+enum status kalman_store_lock_filter(struct ctx *ctx, int64_t account_id, const char *filter_id,
+                                     struct kalman_filter *ret) WARN_UNUSED;
 enum status kalman_store_reset_filter(struct ctx *ctx, int64_t account_id, const char *filter_id,
                                       struct kalman_filter *ret) WARN_UNUSED;
 enum status kalman_store_delete_filter(struct ctx *ctx, int64_t account_id,
@@ -57,24 +57,17 @@ enum status kalman_store_list_filters(struct ctx *ctx, int64_t account_id, int64
                                       int32_t limit, struct kalman_filter **ret,
                                       size_t *ret_n) WARN_UNUSED;
 
-/* The reactor's gathering of single appends. */
-struct db_gather *kalman_store_gather_new(struct reactor *r);
-
-/* Stores one observation at `position`. *ret_stored false: another append, a reset or a delete came
- * first. Fails: DB_CONFLICT for the same. */
-enum status kalman_store_append(struct ctx *ctx, struct db_gather *g,
-                                const struct kalman_log_key *key, int64_t position,
-                                const struct kalman_observation *o, bool *ret_stored) WARN_UNUSED;
-
-/* Everything that one append of several observations, or a late one, changes: all or nothing. */
+/* Everything that one append to one filter changes: all or nothing. `stored` is the answer: false
+ * when another append, a reset or a deletion came first. */
 struct kalman_append {
     struct kalman_log_key key;
-    int64_t position; /* of the last observation before */
+    int64_t position;     /* observations before */
+    int64_t max_sequence; /* of all, behind */
     size_t count;
     const int64_t *sequences;
     const double *times;
-    const struct str *numbers;
-    bool late; /* checkpoints behind the first of them go */
+    const struct str *numbers; /* each the little-endian doubles of one observation */
+    bool late;                 /* checkpoints behind the first of them go */
     double late_time;
     int64_t late_sequence;
     size_t checkpoint_count; /* to be added */
@@ -82,9 +75,12 @@ struct kalman_append {
     const int64_t *checkpoint_sequences;
     const struct str *checkpoint_states;
     int32_t format;
+    bool stored;
 };
-enum status kalman_store_append_many(struct ctx *ctx, const struct kalman_append *a,
-                                     bool *ret_stored) WARN_UNUSED;
+
+/* Commits appends to different filters, of any accounts; sorts `list`. */
+enum status kalman_store_append(struct ctx *ctx, struct kalman_append **list,
+                                size_t n) WARN_UNUSED;
 
 /* The last checkpoint before (time, sequence) of positions up to `position`. */
 enum status kalman_store_find_checkpoint(struct ctx *ctx, const struct kalman_log_key *key,

@@ -106,6 +106,19 @@ fail_detail(struct ctx *ctx, const char *fmt, ...)
     ctx->error.detail = before ? arena_printf(ctx->arena, "%s; %s", before, text) : text;
 }
 
+enum status
+fail_copy(struct ctx *ctx, const struct error *e)
+{
+    enum status st = e->status;
+    for (const struct field_violation *f = e->fields; f; f = f->next)
+        st = fail_field_at(ctx, e->file, e->line, f->field, "%s", f->text);
+    if (!e->fields)
+        st = fail_at(ctx, e->reason, e->file, e->line, "%s", e->message);
+    if (e->detail)
+        fail_detail(ctx, "%s", e->detail);
+    return st;
+}
+
 void
 fail_clear(struct ctx *ctx)
 {

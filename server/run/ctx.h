@@ -90,6 +90,9 @@ enum status fail_field_at(struct ctx *ctx, const char *file, int line, const cha
 /* What the log should know of the recorded failure and the caller should not. */
 void fail_detail(struct ctx *ctx, const char *fmt, ...) PRINTF(2, 3);
 
+/* Records a failure of another context, whose texts are copied: those that are gone or move. */
+enum status fail_copy(struct ctx *ctx, const struct error *e);
+
 /* Forgets a failure that has been dealt with. */
 void fail_clear(struct ctx *ctx);
 

@@ -1,7 +1,8 @@
 /*
- * The yardstick of rpc_bench_server: the fastest reasonable echo on gRPC core's C API alone. One
- * registered method, its payload read with the call, one completion queue and one thread for each
- * core, one batch an answer, nothing allocated of our own.
+ * The yardstick of rpc_bench_server: the fastest reasonable echo on gRPC core's C API alone.
+ * Registered methods, the unary one's payload read with the call, one completion queue and one
+ * thread for each core, one batch an answer, nothing allocated of our own. A stream answers each
+ * message in the batch that asks for the next one.
  *
  *     core_echo [--threads=N] [--port=N]
  */
@@ -16,29 +17,45 @@
 #include <unistd.h>
 
 #define PATH    "/luna.testing.EchoService/Echo"
+#define STREAM  "/luna.testing.EchoService/Chat"
 #define POSTS   64 /* outstanding on each queue; core scans them at each completion */
+#define STREAMS 8
 #define THREADS 64
 
+enum state { ASKED, CHATTING, ENDING };
+
 struct slot {
-    bool answering;
+    enum state state;
+    bool chat; /* of the stream */
     grpc_call *call;
     gpr_timespec deadline;
     grpc_metadata_array metadata;
     grpc_byte_buffer *payload;
+    grpc_byte_buffer *sent;
     int cancelled;
 };
 
 static grpc_server *server;
-static void *method;
+static void *method, *stream;
 
 static void
 post(struct slot *s, grpc_completion_queue *cq)
 {
-    s->answering = false;
-    s->payload = NULL;
+    s->state = ASKED;
+    s->payload = s->sent = NULL;
     grpc_metadata_array_init(&s->metadata);
-    if (grpc_server_request_registered_call(server, method, &s->call, &s->deadline, &s->metadata,
-                                            &s->payload, cq, cq, s) != GRPC_CALL_OK)
+    if (grpc_server_request_registered_call(server, s->chat ? stream : method, &s->call,
+                                            &s->deadline, &s->metadata,
+                                            s->chat ? NULL : &s->payload, cq, cq,
+                                            s) != GRPC_CALL_OK)
+        abort();
+}
+
+static void
+start(struct slot *s, enum state state, const grpc_op *ops, size_t n)
+{
+    s->state = state;
+    if (grpc_call_start_batch(s->call, ops, n, s, NULL) != GRPC_CALL_OK)
         abort();
 }
 
@@ -49,12 +66,40 @@ answer(struct slot *s)
                       {.op = GRPC_OP_SEND_MESSAGE},
                       {.op = GRPC_OP_SEND_STATUS_FROM_SERVER},
                       {.op = GRPC_OP_RECV_CLOSE_ON_SERVER}};
-    s->answering = true;
     ops[1].data.send_message.send_message = s->payload;
     ops[2].data.send_status_from_server.status = GRPC_STATUS_OK;
     ops[3].data.recv_close_on_server.cancelled = &s->cancelled;
-    if (grpc_call_start_batch(s->call, ops, 4, s, NULL) != GRPC_CALL_OK)
-        abort();
+    start(s, ENDING, ops, 4);
+}
+
+static void
+chat_begin(struct slot *s)
+{
+    grpc_op ops[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_RECV_MESSAGE}};
+    ops[1].data.recv_message.recv_message = &s->payload;
+    start(s, CHATTING, ops, 2);
+}
+
+/* Answers the message that came and asks for the next one, or ends. */
+static void
+chat_on(struct slot *s, bool ok)
+{
+    if (s->sent)
+        grpc_byte_buffer_destroy(s->sent);
+    s->sent = s->payload;
+    s->payload = NULL;
+    if (ok && s->sent) {
+        grpc_op ops[2] = {{.op = GRPC_OP_SEND_MESSAGE}, {.op = GRPC_OP_RECV_MESSAGE}};
+        ops[0].data.send_message.send_message = s->sent;
+        ops[1].data.recv_message.recv_message = &s->payload;
+        start(s, CHATTING, ops, 2);
+    } else {
+        grpc_op ops[2] = {{.op = GRPC_OP_SEND_STATUS_FROM_SERVER},
+                          {.op = GRPC_OP_RECV_CLOSE_ON_SERVER}};
+        ops[0].data.send_status_from_server.status = GRPC_STATUS_OK;
+        ops[1].data.recv_close_on_server.cancelled = &s->cancelled;
+        start(s, ENDING, ops, 2);
+    }
 }
 
 static void
@@ -63,6 +108,8 @@ finish(struct slot *s)
     grpc_metadata_array_destroy(&s->metadata);
     if (s->payload)
         grpc_byte_buffer_destroy(s->payload);
+    if (s->sent)
+        grpc_byte_buffer_destroy(s->sent);
     grpc_call_unref(s->call);
 }
 
@@ -71,24 +118,35 @@ work(void *arg)
 {
     grpc_completion_queue *cq = arg;
     gpr_timespec never = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    for (int i = 0; i < POSTS; i++)
-        post(calloc(1, sizeof(struct slot)), cq);
+    for (int i = 0; i < POSTS + STREAMS; i++) {
+        struct slot *s = calloc(1, sizeof(*s));
+        s->chat = i >= POSTS;
+        post(s, cq);
+    }
     struct slot *free_slot = NULL;
     for (;;) {
         grpc_event ev = grpc_completion_queue_next(cq, never, NULL);
         struct slot *s = ev.tag;
         if (ev.type != GRPC_OP_COMPLETE)
             return NULL;
-        if (s->answering) {
+        if (s->state == ENDING) {
             finish(s);
             free(free_slot);
             free_slot = s;
             continue;
         }
+        if (s->state == CHATTING) {
+            chat_on(s, ev.success);
+            continue;
+        }
         struct slot *next = free_slot ? free_slot : malloc(sizeof(*next));
         free_slot = NULL;
+        next->chat = s->chat;
         post(next, cq);
-        answer(s);
+        if (s->chat)
+            chat_begin(s);
+        else
+            answer(s);
     }
 }
 
@@ -123,6 +181,7 @@ main(int argc, char **argv)
     server = grpc_server_create(&channel_args, NULL);
     method = grpc_server_register_method(server, PATH, NULL,
                                          GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+    stream = grpc_server_register_method(server, STREAM, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
     for (int i = 0; i < count; i++) {
         cqs[i] = grpc_completion_queue_create_for_next(NULL);
         grpc_server_register_completion_queue(server, cqs[i], NULL);

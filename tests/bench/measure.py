@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 
@@ -146,7 +147,7 @@ class Bench:
 
     def h2load(self, port, path, message, calls=200000, clients=8, streams=50, headers=()):
         """gRPC calls per second. Raises unless every answer was HTTP 200."""
-        data = os.path.join(self.scratch, "frame.bin")
+        data = os.path.join(self.scratch, f"frame-{threading.get_ident()}.bin")
         with open(data, "wb") as f:
             f.write(grpc_frame(message))
         args = ["-n", str(calls), "-c", str(clients), "-m", str(streams), "-d", data,
