@@ -5,8 +5,8 @@
 -- Locks: kalman_filter and kalman_observation, for as long as reading all observations twice takes.
 
 ALTER TABLE kalman_filter
-    ADD COLUMN position bigint NOT NULL DEFAULT 0 CHECK (position >= 0),
-    ADD COLUMN max_sequence bigint NOT NULL DEFAULT 0 CHECK (max_sequence >= 0);
+    ADD COLUMN position bigint NOT NULL DEFAULT 0,
+    ADD COLUMN max_sequence bigint NOT NULL DEFAULT 0;
 UPDATE kalman_filter f
 SET position = o.position, max_sequence = o.max_sequence
 FROM (
@@ -23,6 +23,21 @@ ALTER TABLE kalman_observation
     DROP CONSTRAINT kalman_observation_pkey,
     ADD PRIMARY KEY (account_id, filter_key, generation, sequence);
 
+-- No foreign key to kalman_filter: it would cost as much as the insertion. luna_kalman_append holds the filter's
+-- row, and what a deleted filter leaves goes with it.
+ALTER TABLE kalman_observation DROP CONSTRAINT kalman_observation_account_id_filter_key_fkey;
+CREATE FUNCTION luna_kalman_filter_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM public.kalman_observation WHERE account_id = OLD.account_id AND filter_key = OLD.filter_key;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER kalman_filter_gone AFTER DELETE ON kalman_filter
+    FOR EACH ROW EXECUTE FUNCTION luna_kalman_filter_gone();
+
 -- Appends to several filters, of any accounts, each all or nothing; the numbers (from 1) of those that took
 -- place come back. Not those whose filter is gone, or of another generation, or does not hold as many
 -- observations as the append was computed from. The filters must stand in order of (account, key), so that two
@@ -38,32 +53,21 @@ CREATE FUNCTION luna_kalman_append(
 ) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    stored bigint[];
+    stored bigint[] := '{}';
     complete boolean;
 BEGIN
-    WITH asked AS MATERIALIZED (
-        SELECT *
-        FROM unnest(p_accounts, p_keys, p_generations, p_positions, p_counts, p_max_sequences)
-            WITH ORDINALITY a (account_id, filter_key, generation, position, n, max_sequence, ord)
-    ), locked AS MATERIALIZED (
-        SELECT a.*
-        FROM asked a, LATERAL (
-            SELECT
-            FROM public.kalman_filter f
-            WHERE f.account_id = a.account_id AND f.filter_key = a.filter_key
-                AND f.generation = a.generation AND f.position = a.position
-            FOR NO KEY UPDATE
-        ) f
-    ), moved AS (
+    FOR i IN 1 .. cardinality(p_keys) LOOP
         UPDATE public.kalman_filter f
-        SET position = l.position + l.n, max_sequence = l.max_sequence
-        FROM locked l
-        WHERE f.account_id = l.account_id AND f.filter_key = l.filter_key
-        RETURNING l.ord
-    )
-    SELECT coalesce(array_agg(m.ord), '{}') INTO stored FROM moved m;
+        SET position = f.position + p_counts[i], max_sequence = p_max_sequences[i]
+        WHERE f.account_id = p_accounts[i] AND f.filter_key = p_keys[i]
+            AND f.generation = p_generations[i] AND f.position = p_positions[i];
+        IF FOUND THEN
+            stored := stored || i;
+        END IF;
+    END LOOP;
     complete := cardinality(stored) = cardinality(p_keys);
 
     INSERT INTO public.kalman_observation (account_id, filter_key, generation, position, sequence, time, numbers)
@@ -91,5 +95,5 @@ BEGIN
     RETURN stored;
 END
 $$;
-REVOKE ALL ON FUNCTION luna_kalman_append FROM PUBLIC;
+REVOKE ALL ON FUNCTION luna_kalman_append, luna_kalman_filter_gone FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION luna_kalman_append TO luna_app;
