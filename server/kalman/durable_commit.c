@@ -1,5 +1,5 @@
 /* What the rounds of a reactor's filters have to store goes to Postgres together: while one commit
- * is under way the next one gathers. */
+ * is under way the next one gathers. (db_gather takes rows of scalars; an append is of any length.) */
 #include <stdlib.h>
 
 #include "kalman/durable_private.h"

@@ -1,6 +1,6 @@
 /*
  * One round: the state behind some appends is computed from the state before them, then the
- * observations are inserted at the next position. First without a lock, from what Redis says; when
+ * observations are inserted. First without a lock, from what the lane remembers or Redis says; when
  * that was not the newest, or somebody was faster, or a request is in doubt, once more behind the
  * lock of the filter's row.
  */
