@@ -435,6 +435,60 @@ CREATE FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_
     LIMIT 1
 $$;
 ALTER FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_kalman_append(p_accounts bigint[], p_keys bigint[], p_generations bigint[], p_positions bigint[], p_counts bigint[], p_max_sequences bigint[], p_owners bigint[], p_at bigint[], p_sequences bigint[], p_times double precision[], p_numbers bytea[], p_late_owners bigint[], p_late_times double precision[], p_late_sequences bigint[], p_checkpoint_owners bigint[], p_checkpoint_times double precision[], p_checkpoint_sequences bigint[], p_checkpoint_states bytea[], p_format integer) RETURNS bigint[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+    stored bigint[] := '{}';
+    complete boolean;
+BEGIN
+    FOR i IN 1 .. cardinality(p_keys) LOOP
+        UPDATE public.kalman_filter f
+        SET position = f.position + p_counts[i], max_sequence = p_max_sequences[i]
+        WHERE f.account_id = p_accounts[i] AND f.filter_key = p_keys[i]
+            AND f.generation = p_generations[i] AND f.position = p_positions[i];
+        IF FOUND THEN
+            stored := stored || i;
+        END IF;
+    END LOOP;
+    complete := cardinality(stored) = cardinality(p_keys);
+    INSERT INTO public.kalman_observation (account_id, filter_key, generation, position, sequence, time, numbers)
+    SELECT p_accounts[o.owner], p_keys[o.owner], p_generations[o.owner], o.at, o.sequence, o.time, o.numbers
+    FROM unnest(p_owners, p_at, p_sequences, p_times, p_numbers) o (owner, at, sequence, time, numbers)
+    WHERE complete OR o.owner = ANY (stored);
+    IF p_late_owners <> '{}' THEN
+        DELETE FROM public.kalman_checkpoint c
+        USING unnest(p_late_owners, p_late_times, p_late_sequences) l (owner, time, sequence)
+        WHERE l.owner = ANY (stored) AND c.account_id = p_accounts[l.owner] AND c.filter_key = p_keys[l.owner]
+            AND c.generation = p_generations[l.owner] AND (c.time, c.sequence) > (l.time, l.sequence);
+    END IF;
+    IF p_checkpoint_owners <> '{}' THEN
+        INSERT INTO public.kalman_checkpoint
+            (account_id, filter_key, generation, version, format, time, sequence, state)
+        SELECT p_accounts[c.owner], p_keys[c.owner], p_generations[c.owner],
+            p_positions[c.owner] + p_counts[c.owner], p_format, c.time, c.sequence, c.state
+        FROM unnest(p_checkpoint_owners, p_checkpoint_times, p_checkpoint_sequences, p_checkpoint_states)
+            c (owner, time, sequence, state)
+        WHERE c.owner = ANY (stored)
+        ON CONFLICT (account_id, filter_key, generation, time, sequence)
+        DO UPDATE SET version = EXCLUDED.version, format = EXCLUDED.format, state = EXCLUDED.state;
+    END IF;
+    RETURN stored;
+END
+$$;
+ALTER FUNCTION public.luna_kalman_append(p_accounts bigint[], p_keys bigint[], p_generations bigint[], p_positions bigint[], p_counts bigint[], p_max_sequences bigint[], p_owners bigint[], p_at bigint[], p_sequences bigint[], p_times double precision[], p_numbers bytea[], p_late_owners bigint[], p_late_times double precision[], p_late_sequences bigint[], p_checkpoint_owners bigint[], p_checkpoint_times double precision[], p_checkpoint_sequences bigint[], p_checkpoint_states bytea[], p_format integer) OWNER TO postgres;
+CREATE FUNCTION public.luna_kalman_filter_gone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM public.kalman_observation WHERE account_id = OLD.account_id AND filter_key = OLD.filter_key;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_kalman_filter_gone() OWNER TO postgres;
 CREATE FUNCTION public.luna_key_changed() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1153,8 +1207,11 @@ CREATE TABLE public.kalman_filter (
     model bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     reset_at timestamp with time zone DEFAULT now() NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    max_sequence bigint DEFAULT 0 NOT NULL,
     CONSTRAINT kalman_filter_filter_id_check CHECK ((filter_id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'::text))
-);
+)
+WITH (fillfactor='50');
 ALTER TABLE ONLY public.kalman_filter FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.kalman_filter OWNER TO postgres;
 ALTER TABLE public.kalman_filter ALTER COLUMN filter_key ADD GENERATED ALWAYS AS IDENTITY (
@@ -1336,9 +1393,7 @@ ALTER TABLE ONLY public.kalman_filter
 ALTER TABLE ONLY public.kalman_filter
     ADD CONSTRAINT kalman_filter_pkey PRIMARY KEY (account_id, filter_key);
 ALTER TABLE ONLY public.kalman_observation
-    ADD CONSTRAINT kalman_observation_account_id_filter_key_generation_sequenc_key UNIQUE (account_id, filter_key, generation, sequence);
-ALTER TABLE ONLY public.kalman_observation
-    ADD CONSTRAINT kalman_observation_pkey PRIMARY KEY (account_id, filter_key, generation, "position");
+    ADD CONSTRAINT kalman_observation_pkey PRIMARY KEY (account_id, filter_key, generation, sequence);
 ALTER TABLE ONLY public.plan
     ADD CONSTRAINT plan_pkey PRIMARY KEY (plan_id);
 ALTER TABLE ONLY public.plan
@@ -1394,6 +1449,7 @@ CREATE TRIGGER account_events AFTER INSERT OR DELETE OR UPDATE OF quota_limit, q
 CREATE TRIGGER api_key_changed AFTER UPDATE OF key_hash, previous_hash, previous_expires_at, role, scopes, expires_at, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 CREATE TRIGGER api_key_deleted AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 CREATE TRIGGER api_key_events AFTER INSERT OR UPDATE OF key_hash, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_api_key_events();
+CREATE TRIGGER kalman_filter_gone AFTER DELETE ON public.kalman_filter FOR EACH ROW EXECUTE FUNCTION public.luna_kalman_filter_gone();
 CREATE TRIGGER plan_changed AFTER UPDATE ON public.plan FOR EACH ROW EXECUTE FUNCTION public.luna_plan_changed();
 CREATE TRIGGER quota_event_kept BEFORE DELETE OR UPDATE OR TRUNCATE ON public.quota_event FOR EACH STATEMENT EXECUTE FUNCTION public.luna_quota_event_kept();
 ALTER TABLE ONLY public.account
@@ -1426,8 +1482,6 @@ ALTER TABLE ONLY public.kalman_checkpoint
     ADD CONSTRAINT kalman_checkpoint_account_id_filter_key_fkey FOREIGN KEY (account_id, filter_key) REFERENCES public.kalman_filter(account_id, filter_key) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_filter
     ADD CONSTRAINT kalman_filter_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
-ALTER TABLE ONLY public.kalman_observation
-    ADD CONSTRAINT kalman_observation_account_id_filter_key_fkey FOREIGN KEY (account_id, filter_key) REFERENCES public.kalman_filter(account_id, filter_key) ON DELETE CASCADE;
 ALTER TABLE ONLY public.quota_epoch
     ADD CONSTRAINT quota_epoch_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.quota_report
@@ -1550,6 +1604,9 @@ REVOKE ALL ON FUNCTION public.luna_find_account(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_find_account(name text) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OUT key_id bigint, OUT role text, OUT scopes text[], OUT expires_at timestamp with time zone, OUT revoked_at timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_kalman_append(p_accounts bigint[], p_keys bigint[], p_generations bigint[], p_positions bigint[], p_counts bigint[], p_max_sequences bigint[], p_owners bigint[], p_at bigint[], p_sequences bigint[], p_times double precision[], p_numbers bytea[], p_late_owners bigint[], p_late_times double precision[], p_late_sequences bigint[], p_checkpoint_owners bigint[], p_checkpoint_times double precision[], p_checkpoint_sequences bigint[], p_checkpoint_states bytea[], p_format integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_kalman_append(p_accounts bigint[], p_keys bigint[], p_generations bigint[], p_positions bigint[], p_counts bigint[], p_max_sequences bigint[], p_owners bigint[], p_at bigint[], p_sequences bigint[], p_times double precision[], p_numbers bytea[], p_late_owners bigint[], p_late_times double precision[], p_late_sequences bigint[], p_checkpoint_owners bigint[], p_checkpoint_times double precision[], p_checkpoint_sequences bigint[], p_checkpoint_states bytea[], p_format integer) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_kalman_filter_gone() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.luna_period_end(period text, start timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_period_end(period text, start timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_period_start(period text, at timestamp with time zone) FROM PUBLIC;
