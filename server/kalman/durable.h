@@ -2,12 +2,12 @@
  * Durable filters: a model, a log of observations in Postgres, and a state that is always that of
  * Filter over the log in order of time, to the last bit.
  *
- * The log is the truth, and the filter's row says how many observations it holds. An append computes
- * the state behind the new observations from the state before them, and then inserts them and moves
- * the row on, from the number that it has computed from: if that has changed, somebody else was
- * faster, and it is done again behind a lock. The newest state is remembered by the reactor that the
- * filter belongs to and is kept in Redis (both may be stale, this one also lost: the position
- * tells), older ones as checkpoints in Postgres.
+ * The log is the truth, and the filter's row says how many observations it holds. An append
+ * computes the state behind the new observations from the state before them, and then inserts them
+ * and moves the row on, from the number that it has computed from: if that has changed, somebody
+ * else was faster, and it is done again behind a lock. The newest state is remembered by the
+ * reactor that the filter belongs to and is kept in Redis (both may be stale, this one also lost:
+ * the position tells), older ones as checkpoints in Postgres.
  *
  * All appends to one filter that a server receives meet on one reactor and go together: while some
  * are under way the next ones gather. Those of different filters share commits. So an append waits

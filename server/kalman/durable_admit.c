@@ -82,14 +82,16 @@ admit_one(struct admitting *a, struct append *w, size_t i, int64_t *most)
     int64_t sequence = o->sequence;
     if (sequence == 0) {
         if (*most == INT64_MAX)
-            return fail_field(&w->reply, path(w, i, "sequence"), "is required: none is left to give");
+            return fail_field(&w->reply, path(w, i, "sequence"),
+                              "is required: none is left to give");
         sequence = ++*most;
     }
     w->last_sequence = sequence;
     struct slot *s = find(a, sequence);
     if (s->sequence == sequence && s->values) {
         if (s->time != o->time || !same_numbers(s->values, o->values, a->series))
-            return fail_field(&w->reply, path(w, i, "sequence"), "was used for another observation");
+            return fail_field(&w->reply, path(w, i, "sequence"),
+                              "was used for another observation");
         w->duplicates++;
         return OK;
     }

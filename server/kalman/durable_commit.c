@@ -1,11 +1,13 @@
 /* What the rounds of a reactor's filters have to store goes to Postgres together: while one commit
- * is under way the next one gathers. (db_gather takes rows of scalars; an append is of any length.) */
+ * is under way the next one gathers. (db_gather takes rows of scalars; an append is of any length.)
+ */
 #include <stdlib.h>
 
 #include "kalman/durable_private.h"
 #include "run/fiber.h"
 
-#define TOGETHER    (2 * DURABLE_MAX_APPEND) /* observations of one commit, but for the first append */
+#define TOGETHER (2 * DURABLE_MAX_APPEND) /* observations of one commit, but for the first append \
+                                           */
 #define COMMIT_TIME SEC(30)
 
 struct durable_commits {

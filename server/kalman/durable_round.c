@@ -30,9 +30,8 @@ read_head(struct ctx *ctx, struct attempt *t, struct durable_head *ret)
     struct round *r = t->round;
     struct kalman_filter row;
     bool rebuilt;
-    enum status st = t->locked
-                         ? kalman_store_lock_filter(ctx, r->account_id, r->filter_id, &row)
-                         : kalman_store_get_filter(ctx, r->account_id, r->filter_id, &row);
+    enum status st = t->locked ? kalman_store_lock_filter(ctx, r->account_id, r->filter_id, &row)
+                               : kalman_store_get_filter(ctx, r->account_id, r->filter_id, &row);
     if (st == OK)
         st = durable_hot_begin(ctx, r->hot, row.model);
     return st == OK ? durable_head_of(ctx, &row, &r->hot->spec, ret, &rebuilt) : st;
@@ -138,8 +137,8 @@ store(struct ctx *ctx, struct attempt *t, size_t p)
     };
     struct kalman_append *list = &a;
     lay_checkpoints(ctx, t->walk, &a);
-    enum status st = t->locked ? kalman_store_append(ctx, &list, 1)
-                               : durable_commit(ctx, t->round->commits, &a);
+    enum status st =
+        t->locked ? kalman_store_append(ctx, &list, 1) : durable_commit(ctx, t->round->commits, &a);
     if (st != OK && ctx->error.reason == REASON_DB_CONFLICT && !t->locked) {
         fail_clear(ctx);
         st = OK;

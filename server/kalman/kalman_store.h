@@ -79,8 +79,7 @@ struct kalman_append {
 };
 
 /* Commits appends to different filters, of any accounts; sorts `list`. */
-enum status kalman_store_append(struct ctx *ctx, struct kalman_append **list,
-                                size_t n) WARN_UNUSED;
+enum status kalman_store_append(struct ctx *ctx, struct kalman_append **list, size_t n) WARN_UNUSED;
 
 /* The last checkpoint before (time, sequence) of positions up to `position`. */
 enum status kalman_store_find_checkpoint(struct ctx *ctx, const struct kalman_log_key *key,

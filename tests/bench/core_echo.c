@@ -44,10 +44,9 @@ post(struct slot *s, grpc_completion_queue *cq)
     s->state = ASKED;
     s->payload = s->sent = NULL;
     grpc_metadata_array_init(&s->metadata);
-    if (grpc_server_request_registered_call(server, s->chat ? stream : method, &s->call,
-                                            &s->deadline, &s->metadata,
-                                            s->chat ? NULL : &s->payload, cq, cq,
-                                            s) != GRPC_CALL_OK)
+    if (grpc_server_request_registered_call(
+            server, s->chat ? stream : method, &s->call, &s->deadline, &s->metadata,
+            s->chat ? NULL : &s->payload, cq, cq, s) != GRPC_CALL_OK)
         abort();
 }
 

@@ -41,7 +41,7 @@ commits(const luna_server &server)
 class Servers : public ::testing::Test
 {
   protected:
-    Servers() : one(pg(), redis, name()), two(one, {}), key(one.create_account("owner"))
+    Servers() : one(pg(), redis, database), two(one, {}), key(one.create_account("owner"))
     {
         one.start();
         two.start();
@@ -51,6 +51,7 @@ class Servers : public ::testing::Test
         static int n;
         return "servers_" + std::to_string(++n);
     }
+    const std::string database = name();
     redis_server redis;
     luna_server one, two;
     std::string key;
@@ -96,7 +97,7 @@ TEST_F(Servers, HearOfAResetAndADeletionByTheNextAppend)
 
     ASSERT_EQ(by_name(b, "DeleteFilter", "f").code, 0);
     EXPECT_EQ(a.append("f", {first}).code, 5);
-    EXPECT_EQ(pg().value("servers_2", "SELECT count(*) FROM kalman_observation"), "0");
+    EXPECT_EQ(pg().value(database, "SELECT count(*) FROM kalman_observation"), "0");
 
     ASSERT_EQ(b.create("f", pair).code, 0);
     EXPECT_EQ(why(a.append("f", {first})), "BAD_FIELD observations[0].values");
@@ -132,8 +133,8 @@ TEST_F(Servers, ManyFiltersOfTwoAccountsShareCommits)
     }
     EXPECT_GT(commits(one), 0);
     EXPECT_LT(commits(one) + commits(two), static_cast<double>(filters * each));
-    pg().exec("servers_3", "DELETE FROM account WHERE account_name = 'other'");
-    EXPECT_EQ(pg().value("servers_3", "SELECT count(*) FROM kalman_observation"),
+    pg().exec(database, "DELETE FROM account WHERE account_name = 'other'");
+    EXPECT_EQ(pg().value(database, "SELECT count(*) FROM kalman_observation"),
               std::to_string(filters / 2 * each));
 }
 
@@ -144,7 +145,7 @@ TEST_F(Servers, CallersThatLeaveBreakNothing)
     Kalman k(one.target(), key);
     ASSERT_EQ(k.create("f", m).code, 0);
     std::mt19937_64 rnd(13);
-    auto history = random_history(rnd, 300, 1);
+    auto history = random_history(rnd, 150, 1);
     std::vector<std::thread> clients;
     for (size_t c = 0; c < 6; c++)
         clients.emplace_back([&, c] {
@@ -157,10 +158,38 @@ TEST_F(Servers, CallersThatLeaveBreakNothing)
     for (std::thread &t : clients)
         t.join();
     auto half = k.get("f");
-    EXPECT_LE(half->filter->observation_count, 300);
+    EXPECT_LE(half->filter->observation_count, 150);
     for (const Observation &o : history)
         ASSERT_EQ(k.append("f", {o}).code, 0);
     auto f = k.get("f");
-    EXPECT_EQ(f->filter->observation_count, 300);
+    EXPECT_EQ(f->filter->observation_count, 150);
     EXPECT_EQ(bytes_of(f->filter->estimate), k.batch(m, history));
+}
+
+/* Down to where positions were counted in the log, and up again. */
+TEST_F(Servers, FiltersOfAnOlderSchemaGoOn)
+{
+    TestModel m(TestModel::LEVEL);
+    std::mt19937_64 rnd(14);
+    auto history = random_history(rnd, 40, 1);
+    {
+        Kalman k(one.target(), key);
+        ASSERT_EQ(k.create("f", m).code, 0);
+        ASSERT_EQ(k.create("empty", m).code, 0);
+        ASSERT_EQ(k.append("f", {history.begin(), history.begin() + 20}).code, 0);
+    }
+    one.stop();
+    two.stop();
+    const char *counted = "SELECT count(*) FROM information_schema.columns "
+                          "WHERE table_name = 'kalman_filter' AND column_name = 'max_sequence'";
+    while (pg().value(database, counted) == "1")
+        one.run({"migrate", "down"});
+    one.run({"migrate", "up"});
+    one.start();
+    Kalman k(one.target(), key);
+    EXPECT_EQ(appended(k.append("empty", {history[0]}))->position, 1);
+    for (size_t i = 20; i < history.size(); i++)
+        ASSERT_EQ(k.append("f", {history[i]}).code, 0);
+    ASSERT_EQ(appended(k.append("f", {history[0]}))->duplicates, 1);
+    EXPECT_EQ(bytes_of(k.get("f")->filter->estimate), k.batch(m, history));
 }
