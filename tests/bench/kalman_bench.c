@@ -12,7 +12,7 @@
 #include "kalman/fit.h"
 #include "kalman/local_level.h"
 
-#define RUNS   7
+#define RUNS   25
 #define VALUES 1000000
 #define STEPS  20000
 #define SERIES 10000
