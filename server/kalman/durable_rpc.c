@@ -217,18 +217,9 @@ filter_named(struct conversation *c, const char *filter_id, int64_t *account_id)
 static enum status
 leave_scratch(struct call *call, struct conversation *c, enum status st)
 {
-    struct ctx *ctx = &call->ctx;
-    ctx->arena = c->of_call;
-    if (st == OK)
-        return OK;
-    const struct error e = ctx->error;
-    fail_clear(ctx);
-    for (const struct field_violation *f = e.fields; f; f = f->next)
-        st = fail_field_at(ctx, e.file, e.line, f->field, "%s", f->text);
-    if (!e.fields)
-        st = fail_at(ctx, e.reason, e.file, e.line, "%s", e.message);
-    if (e.detail)
-        fail_detail(ctx, "%s", e.detail);
+    call->ctx.arena = c->of_call;
+    if (st != OK)
+        error_move(&call->ctx.error, c->of_call);
     return st;
 }
 
