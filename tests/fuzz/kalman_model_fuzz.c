@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "luna/v1/kalman.pb-c.h"
-#include "unit/kalman/probe.h"
+#include "../unit/kalman/probe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
