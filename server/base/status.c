@@ -96,3 +96,26 @@ error_field(struct error *e, struct arena *a, const char *file, int line, const 
     *tail = v;
     return st;
 }
+
+static const char *
+copy_text(struct arena *a, const char *text)
+{
+    return text ? arena_strdup(a, text) : NULL;
+}
+
+void
+error_move(struct error *e, struct arena *a)
+{
+    e->message = copy_text(a, e->message);
+    e->detail = copy_text(a, e->detail);
+    for (struct field_violation **f = &e->fields; *f; f = &(*f)->next) {
+        *f = arena_memdup(a, *f, sizeof(**f));
+        (*f)->field = copy_text(a, (*f)->field);
+        (*f)->text = copy_text(a, (*f)->text);
+    }
+    for (struct quota_violation **q = &e->quotas; *q; q = &(*q)->next) {
+        *q = arena_memdup(a, *q, sizeof(**q));
+        (*q)->subject = copy_text(a, (*q)->subject);
+        (*q)->text = copy_text(a, (*q)->text);
+    }
+}

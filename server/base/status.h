@@ -89,4 +89,7 @@ enum status error_vset(struct error *e, struct arena *a, enum reason r, const ch
 enum status error_field(struct error *e, struct arena *a, const char *file, int line,
                         const char *field, const char *text);
 
+/* Copies all texts of `e` into `a`, when the memory they are in is to go. */
+void error_move(struct error *e, struct arena *a);
+
 #endif

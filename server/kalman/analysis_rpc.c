@@ -1,31 +1,24 @@
-/* The methods that answer at once: check, domain, convert. */
-#include "edge/quota_gate.h"
-#include "kalman/handlers_rpc.h"
-#include "luna/v1/kalman.pb-c.h"
-
+/* Questions to one model: what each asks and tells beside what all do (question_rpc.h). */
 #include <math.h>
 
 #include "kalman/kalman.h"
-#include "kalman/kalman_convert_rpc.h"
+#include "kalman/question_rpc.h"
+#include "luna/v1/kalman.pb-c.h"
 
-/* What every question to a model begins with. */
-#define READ_QUESTION(call, req, horizon, spec) \
-    read_question((call), (req)->account_id, (req)->n_results, (horizon), (req)->model, (spec))
-
-static enum status
-read_question(struct call *call, int64_t account_id, size_t count, size_t horizon,
-              const Luna__V1__Model *model, struct model_spec *spec)
-{
-    enum status st = kalman_check_account(&call->ctx, account_id);
-    return st == OK ? kalman_read_model(&call->ctx, "model", model, count, horizon, spec) : st;
-}
-
-/* One for every million of work, beside the unit that the call itself costs. */
-static enum status
-charge_work(struct ctx *ctx, double work)
-{
-    return quota_gate_measure(container_of(ctx, struct call, ctx), (int64_t)(work / 1e6));
-}
+/* Where the messages of a method keep the common fields. */
+#define COMMON_REQUEST(Name)                                               \
+    .request.account_id = offsetof(Luna__V1__##Name##Request, account_id), \
+    .request.output = offsetof(Luna__V1__##Name##Request, output),         \
+    .request.n_output = offsetof(Luna__V1__##Name##Request, n_output),     \
+    .request.results = offsetof(Luna__V1__##Name##Request, results),       \
+    .request.n_results = offsetof(Luna__V1__##Name##Request, n_results),   \
+    .request.model = offsetof(Luna__V1__##Name##Request, model)
+#define COMMON_RESPONSE(Name)                                                    \
+    .response.parameters = offsetof(Luna__V1__##Name##Response, parameters),     \
+    .response.n_parameters = offsetof(Luna__V1__##Name##Response, n_parameters), \
+    .response.cost_units = offsetof(Luna__V1__##Name##Response, cost_units)
+#define CONVENTION(Name) \
+    .request.likelihood_convention = offsetof(Luna__V1__##Name##Request, likelihood_convention)
 
 static struct kalman_table
 table(const double *values, const double *variances, size_t times, size_t width, bool square)
@@ -34,14 +27,7 @@ table(const double *values, const double *variances, size_t times, size_t width,
         .values = values, .variances = variances, .times = times, .width = width, .square = square};
 }
 
-static double *
-numbers(struct call *call, size_t n)
-{
-    return arena_array(call->ctx.arena, n, sizeof(double));
-}
-
-/* ---- Filter -------------------------------------------------------------------------------------
- */
+/* ---- Filter ---- */
 
 /* The lists of `resp` are those of `req` and `res`: nothing is copied. */
 static void
@@ -108,11 +94,12 @@ filter_level(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__Fi
 
 /* Innovations of numbers that are missing or diffuse are 0, variances of diffuse ones infinite. */
 static void
-write_innovations(struct call *call, const struct kalman_answer *a, Luna__V1__FilterResponse *resp)
+write_innovations(const struct asked *asked, Luna__V1__FilterResponse *resp)
 {
+    const struct kalman_answer *a = &asked->answer;
     size_t n = a->n * a->model->s.p;
-    resp->innovations = numbers(call, n);
-    resp->innovation_variances = numbers(call, n);
+    resp->innovations = question_numbers(asked, n);
+    resp->innovation_variances = question_numbers(asked, n);
     resp->n_innovations = resp->n_innovation_variances = n;
     for (size_t i = 0; i < n; i++) {
         bool diffuse = a->filtered.kind[i] == SSM_DIFFUSE;
@@ -122,8 +109,11 @@ write_innovations(struct call *call, const struct kalman_answer *a, Luna__V1__Fi
 }
 
 static enum status
-read_robust(struct ctx *ctx, const Luna__V1__FilterRequest *req, struct ssm_robust *ret)
+read_filter(struct asked *a)
 {
+    struct ctx *ctx = &a->call->ctx;
+    const Luna__V1__FilterRequest *req = a->req;
+    struct ssm_robust *ret = &a->ask.robust;
     static const double usual[] = {0, 9, 1.345, 4};
     const Luna__V1__RobustFilter *r = req->robust;
     if (!r)
@@ -141,178 +131,148 @@ read_robust(struct ctx *ctx, const Luna__V1__FilterRequest *req, struct ssm_robu
 }
 
 static enum status
-filter_model(struct call *call, const Luna__V1__FilterRequest *req, Luna__V1__FilterResponse *resp)
+write_filter(struct asked *a)
 {
-    struct model_spec spec;
-    struct kalman_answer a;
-    struct kalman_convention c;
-    struct arena *arena = call->ctx.arena;
-    if (req->observation_variance_presence_case || req->level_variance_presence_case ||
-        req->initial_state)
-        return fail_field(&call->ctx, "model", "says what the variances and the start are: alone");
-    enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK)
-        return st;
-    kalman_read_convention(req->likelihood_convention, &c);
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_FILTER,
-                             .path = "model",
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = req->n_results,
-                             .concentrated = c.concentrated,
-                             .convention = c.convention};
-    if ((st = read_robust(&call->ctx, req, &ask.robust)) != OK)
-        return st;
-    if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
-        return st;
-    size_t m = a.model->s.m, n = req->n_results;
-    struct kalman_table t = table(a.filtered.att, a.filtered.ptt, a.n, m, true);
-    double *variances = req->include_variances ? numbers(call, n) : NULL;
-    struct kalman_filter_result out = {.levels = numbers(call, n), .variances = variances};
-    kalman_signal(a.model, &t, false, out.levels, variances);
+    const Luna__V1__FilterRequest *req = a->req;
+    Luna__V1__FilterResponse *resp = a->resp;
+    const struct kalman_answer *an = &a->answer;
+    const struct model *m = an->model;
+    size_t n = req->n_results;
+    struct kalman_table t = table(an->filtered.att, an->filtered.ptt, an->n, m->s.m, true);
+    struct kalman_filter_result out = {
+        .levels = question_numbers(a, n),
+        .variances = req->include_variances ? question_numbers(a, n) : NULL,
+    };
+    kalman_signal(m, &t, false, out.levels, out.variances);
     write_filtered(req, &out, resp);
     t.variances = req->include_variances ? t.variances : NULL;
-    resp->states = kalman_write_states(arena, a.model, &t, &resp->n_states);
-    resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
-    resp->estimated = a.model->unknown > 0 && a.fit.end == FIT_CONVERGED;
-    resp->weights = a.filtered.weight;
-    resp->n_weights = a.filtered.weight ? n : 0;
-    resp->cost_units = a.units;
+    resp->states = kalman_write_states(a->call->ctx.arena, m, &t, &resp->n_states);
+    resp->estimated = m->unknown > 0 && an->fit.end == FIT_CONVERGED;
+    resp->weights = an->filtered.weight;
+    resp->n_weights = an->filtered.weight ? n : 0;
     if (req->include_innovations)
-        write_innovations(call, &a, resp);
+        write_innovations(a, resp);
     if (req->include_log_likelihood)
-        write_log_likelihood(a.log_likelihood, resp);
+        write_log_likelihood(an->log_likelihood, resp);
     return OK;
 }
 
-enum status
-kalman_rpc_filter(struct call *call, const Luna__V1__FilterRequest *req,
-                  Luna__V1__FilterResponse *resp)
+/* Without a model it is the local level, with arithmetic of its own. */
+static enum status
+answer_filter(struct asked *a)
 {
-    enum status st = kalman_check_account(&call->ctx, req->account_id);
-    if (st != OK)
-        return st;
-    return req->model ? filter_model(call, req, resp) : filter_level(call, req, resp);
+    const Luna__V1__FilterRequest *req = a->req;
+    if (!req->model)
+        return filter_level(a->call, req, a->resp);
+    if (req->observation_variance_presence_case || req->level_variance_presence_case ||
+        req->initial_state)
+        return fail_field(&a->call->ctx, "model",
+                          "says what the variances and the start are: alone");
+    return question_answer(a);
 }
 
-/* ---- Smooth -------------------------------------------------------------------------------------
- */
+const struct question question_filter = {
+    .kind = KALMAN_FILTER,
+    COMMON_REQUEST(Filter),
+    CONVENTION(Filter),
+    COMMON_RESPONSE(Filter),
+    .read = read_filter,
+    .write = write_filter,
+    .answer = answer_filter,
+};
+
+/* ---- Smooth ---- */
+
+static enum status
+read_smooth(struct asked *a)
+{
+    const Luna__V1__SmoothRequest *req = a->req;
+    if (req->lag < 0 || (req->lag > 0 && (req->include_disturbances || req->include_auxiliary)))
+        return fail_field(&a->call->ctx, "lag",
+                          req->lag < 0 ? "is negative" : "is for states alone");
+    a->ask.lag = (size_t)req->lag;
+    a->ask.smooth = (req->include_variances ? SSM_SMOOTH_VARIANCE : 0U) |
+                    (req->include_disturbances ? SSM_SMOOTH_DISTURBANCES : 0U) |
+                    (req->include_auxiliary ? SSM_SMOOTH_AUXILIARY : 0U);
+    return OK;
+}
 
 /* Auxiliary residuals: x / sqrt(variance), 0 without one. */
 static struct kalman_table
-standardized(struct call *call, const double *x, const double *variance, size_t times, size_t width)
+standardized(const struct asked *a, const double *x, const double *variance, size_t width)
 {
-    double *to = numbers(call, times * width);
-    for (size_t i = 0; i < times * width; i++)
+    size_t n = a->answer.n * width;
+    double *to = question_numbers(a, n);
+    for (size_t i = 0; i < n; i++)
         to[i] = variance[i] > 0 ? x[i] / sqrt(variance[i]) : 0;
-    return table(to, NULL, times, width, false);
+    return table(to, NULL, a->answer.n, width, false);
 }
 
 static void
-write_disturbances(struct call *call, const Luna__V1__SmoothRequest *req,
-                   const struct kalman_answer *a, Luna__V1__SmoothResponse *resp)
+write_disturbances(struct asked *a, Luna__V1__SmoothResponse *resp)
 {
-    struct arena *arena = call->ctx.arena;
-    const struct ssm_smoothed *o = &a->smoothed;
-    size_t p = a->model->s.p, r = a->model->s.r;
+    struct arena *arena = a->call->ctx.arena;
+    const Luna__V1__SmoothRequest *req = a->req;
+    const struct ssm_smoothed *o = &a->answer.smoothed;
+    size_t n = a->answer.n, p = a->answer.model->s.p, r = a->answer.model->s.r;
     struct kalman_table t;
     if (req->include_disturbances) {
-        t = table(o->eps, o->eps_variance, a->n, p, false);
+        t = table(o->eps, o->eps_variance, n, p, false);
         resp->observation_disturbances =
             kalman_write_columns(arena, "observation", &t, &resp->n_observation_disturbances);
-        t = table(o->eta, o->eta_variance, a->n, r, false);
+        t = table(o->eta, o->eta_variance, n, r, false);
         resp->state_disturbances =
             kalman_write_columns(arena, "state", &t, &resp->n_state_disturbances);
     }
     if (req->include_auxiliary) {
-        t = standardized(call, o->u, o->d, a->n, p);
+        t = standardized(a, o->u, o->d, p);
         resp->observation_auxiliary =
             kalman_write_columns(arena, "observation", &t, &resp->n_observation_auxiliary);
-        t = standardized(call, o->rv, o->nv, a->n, r);
+        t = standardized(a, o->rv, o->nv, r);
         resp->state_auxiliary = kalman_write_columns(arena, "state", &t, &resp->n_state_auxiliary);
     }
 }
 
-enum status
-kalman_rpc_smooth(struct call *call, const Luna__V1__SmoothRequest *req,
-                  Luna__V1__SmoothResponse *resp)
+static enum status
+write_smooth(struct asked *a)
 {
-    struct model_spec spec;
-    struct kalman_answer a;
-    struct kalman_convention c;
-    struct arena *arena = call->ctx.arena;
-    enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK)
-        return st;
-    kalman_read_convention(req->likelihood_convention, &c);
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_SMOOTH,
-                             .path = "model",
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = req->n_results,
-                             .concentrated = c.concentrated,
-                             .convention = c.convention};
-    if (req->lag < 0 || (req->lag > 0 && (req->include_disturbances || req->include_auxiliary)))
-        return fail_field(&call->ctx, "lag", req->lag < 0 ? "is negative" : "is for states alone");
-    ask.lag = (size_t)req->lag;
-    ask.smooth = (req->include_variances ? SSM_SMOOTH_VARIANCE : 0U) |
-                 (req->include_disturbances ? SSM_SMOOTH_DISTURBANCES : 0U) |
-                 (req->include_auxiliary ? SSM_SMOOTH_AUXILIARY : 0U);
-    if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
-        return st;
-    struct kalman_table t = table(a.smoothed.alpha, a.smoothed.variance, a.n, a.model->s.m, true);
+    const Luna__V1__SmoothRequest *req = a->req;
+    Luna__V1__SmoothResponse *resp = a->resp;
+    const struct kalman_answer *an = &a->answer;
+    const struct model *m = an->model;
+    struct kalman_table t = table(an->smoothed.alpha, an->smoothed.variance, an->n, m->s.m, true);
     resp->n_signal = req->n_results;
-    resp->signal = numbers(call, req->n_results);
+    resp->signal = question_numbers(a, req->n_results);
     if (req->include_variances) {
         resp->n_signal_variances = req->n_results;
-        resp->signal_variances = numbers(call, req->n_results);
+        resp->signal_variances = question_numbers(a, req->n_results);
     }
-    kalman_signal(a.model, &t, false, resp->signal, resp->signal_variances);
-    resp->states = kalman_write_states(arena, a.model, &t, &resp->n_states);
-    resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
-    resp->log_likelihood = a.log_likelihood;
-    resp->cost_units = a.units;
-    write_disturbances(call, req, &a, resp);
+    kalman_signal(m, &t, false, resp->signal, resp->signal_variances);
+    resp->states = kalman_write_states(a->call->ctx.arena, m, &t, &resp->n_states);
+    resp->log_likelihood = an->log_likelihood;
+    write_disturbances(a, resp);
     return OK;
 }
 
-/* ---- Forecast -----------------------------------------------------------------------------------
- */
+const struct question question_smooth = {
+    .kind = KALMAN_SMOOTH,
+    COMMON_REQUEST(Smooth),
+    CONVENTION(Smooth),
+    COMMON_RESPONSE(Smooth),
+    .read = read_smooth,
+    .write = write_smooth,
+};
+
+/* ---- Forecast ---- */
 
 static enum status
-write_intervals(struct call *call, const Luna__V1__ForecastRequest *req,
-                Luna__V1__ForecastResponse *resp)
+read_forecast(struct asked *a)
 {
-    static const double usual[] = {0.95};
-    struct arena *arena = call->ctx.arena;
-    const double *levels = req->n_levels ? req->levels : usual;
-    size_t count = req->n_levels ? req->n_levels : 1, n = resp->n_values;
-    resp->intervals = arena_new_n(arena, Luna__V1__ForecastInterval *, count);
-    resp->n_intervals = count;
-    for (size_t k = 0; k < count; k++) {
-        Luna__V1__ForecastInterval *v = resp->intervals[k] =
-            arena_new(arena, Luna__V1__ForecastInterval);
-        luna__v1__forecast_interval__init(v);
-        double z = stats_normal_quantile(0.5 + levels[k] / 2);
-        v->level = levels[k];
-        v->n_lower = v->n_upper = n;
-        v->lower = numbers(call, n);
-        v->upper = numbers(call, n);
-        for (size_t i = 0; i < n; i++) {
-            double half = z * sqrt(resp->variances[i]);
-            v->lower[i] = resp->values[i] - half;
-            v->upper[i] = resp->values[i] + half;
-        }
-    }
-    return OK;
-}
-
-static enum status
-check_forecast(struct ctx *ctx, const Luna__V1__ForecastRequest *req)
-{
+    struct ctx *ctx = &a->call->ctx;
+    const Luna__V1__ForecastRequest *req = a->req;
     enum status st = OK;
+    a->ask.parameter_uncertainty = req->parameter_uncertainty;
+    a->ask.fit.standard_errors = req->parameter_uncertainty;
     for (size_t i = 0; i < req->n_levels; i++) {
         if (!(req->levels[i] > 0 && req->levels[i] < 1))
             st = fail_field(ctx, arena_printf(ctx->arena, "levels[%zu]", i),
@@ -321,279 +281,174 @@ check_forecast(struct ctx *ctx, const Luna__V1__ForecastRequest *req)
     return st;
 }
 
-enum status
-kalman_rpc_forecast(struct call *call, const Luna__V1__ForecastRequest *req,
-                    Luna__V1__ForecastResponse *resp)
+static Luna__V1__ForecastInterval *
+write_interval(const struct asked *a, double level, const Luna__V1__ForecastResponse *resp)
 {
-    struct model_spec spec;
-    struct kalman_answer a;
-    struct arena *arena = call->ctx.arena;
-    enum status st = check_forecast(&call->ctx, req);
-    if (st != OK || (st = READ_QUESTION(call, req, (size_t)req->horizon, &spec)) != OK)
-        return st;
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_FORECAST,
-                             .path = "model",
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = req->n_results,
-                             .horizon = (size_t)req->horizon,
-                             .parameter_uncertainty = req->parameter_uncertainty,
-                             .fit = {.standard_errors = req->parameter_uncertainty}};
-    if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
-        return st;
-    struct kalman_table t =
-        table(a.filtered.att, a.filtered.ptt, (size_t)req->horizon, a.model->s.m, true);
-    t.from = a.n;
-    resp->n_values = resp->n_variances = t.times * a.model->s.p;
-    resp->values = numbers(call, resp->n_values);
-    resp->variances = numbers(call, resp->n_values);
-    kalman_signal(a.model, &t, true, resp->values, resp->variances);
-    resp->parameter_variances = a.parameter_variances;
-    resp->n_parameter_variances = a.parameter_variances ? resp->n_values : 0;
-    for (size_t i = 0; i < resp->n_parameter_variances; i++)
-        resp->variances[i] += a.parameter_variances[i];
-    resp->cost_units = a.units;
+    Luna__V1__ForecastInterval *v = arena_new(a->call->ctx.arena, Luna__V1__ForecastInterval);
+    luna__v1__forecast_interval__init(v);
+    double z = stats_normal_quantile(0.5 + level / 2);
+    v->level = level;
+    v->n_lower = v->n_upper = resp->n_values;
+    v->lower = question_numbers(a, resp->n_values);
+    v->upper = question_numbers(a, resp->n_values);
     for (size_t i = 0; i < resp->n_values; i++) {
-        if (!isfinite(resp->values[i]) || !isfinite(resp->variances[i]))
-            return fail(&call->ctx, NO_RESULT, "the values do not determine the forecast");
+        double half = z * sqrt(resp->variances[i]);
+        v->lower[i] = resp->values[i] - half;
+        v->upper[i] = resp->values[i] + half;
     }
-    resp->states = kalman_write_states(arena, a.model, &t, &resp->n_states);
-    resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
-    return write_intervals(call, req, resp);
+    return v;
 }
 
-/* ---- Simulate -----------------------------------------------------------------------------------
- */
+static void
+write_intervals(const struct asked *a, Luna__V1__ForecastResponse *resp)
+{
+    static const double usual[] = {0.95};
+    const Luna__V1__ForecastRequest *req = a->req;
+    const double *levels = req->n_levels ? req->levels : usual;
+    resp->n_intervals = req->n_levels ? req->n_levels : 1;
+    resp->intervals =
+        arena_new_n(a->call->ctx.arena, Luna__V1__ForecastInterval *, resp->n_intervals);
+    for (size_t k = 0; k < resp->n_intervals; k++)
+        resp->intervals[k] = write_interval(a, levels[k], resp);
+}
+
+static enum status
+write_forecast(struct asked *a)
+{
+    struct ctx *ctx = &a->call->ctx;
+    Luna__V1__ForecastResponse *resp = a->resp;
+    const struct kalman_answer *an = &a->answer;
+    const struct model *m = an->model;
+    struct kalman_table t = table(an->filtered.att, an->filtered.ptt, a->ask.horizon, m->s.m, true);
+    t.from = an->n;
+    resp->n_values = resp->n_variances = t.times * m->s.p;
+    resp->values = question_numbers(a, resp->n_values);
+    resp->variances = question_numbers(a, resp->n_values);
+    kalman_signal(m, &t, true, resp->values, resp->variances);
+    resp->parameter_variances = an->parameter_variances;
+    resp->n_parameter_variances = an->parameter_variances ? resp->n_values : 0;
+    for (size_t i = 0; i < resp->n_parameter_variances; i++)
+        resp->variances[i] += an->parameter_variances[i];
+    for (size_t i = 0; i < resp->n_values; i++) {
+        if (!isfinite(resp->values[i]) || !isfinite(resp->variances[i]))
+            return fail(ctx, NO_RESULT, "the values do not determine the forecast");
+    }
+    resp->states = kalman_write_states(ctx->arena, m, &t, &resp->n_states);
+    write_intervals(a, resp);
+    return OK;
+}
+
+const struct question question_forecast = {
+    .kind = KALMAN_FORECAST,
+    COMMON_REQUEST(Forecast),
+    .request.horizon = offsetof(Luna__V1__ForecastRequest, horizon),
+    COMMON_RESPONSE(Forecast),
+    .read = read_forecast,
+    .write = write_forecast,
+};
+
+/* ---- Simulate ---- */
+
+static enum status
+read_simulate(struct asked *a)
+{
+    const Luna__V1__SimulateRequest *req = a->req;
+    a->ask.draws = (size_t)req->draws;
+    a->ask.seed = req->seed;
+    a->ask.prior = req->kind == LUNA__V1__SIMULATION_KIND__SIMULATION_KIND_PRIOR;
+    return OK;
+}
 
 static Luna__V1__SimulationDraw *
-write_draw(struct call *call, const struct kalman_answer *a, size_t k, bool prior)
+write_draw(const struct asked *a, size_t k)
 {
-    struct arena *arena = call->ctx.arena;
-    const struct ssm *s = &a->model->s;
+    struct arena *arena = a->call->ctx.arena;
+    const struct model *m = a->answer.model;
+    const struct ssm *s = &m->s;
     Luna__V1__SimulationDraw *d = arena_new(arena, Luna__V1__SimulationDraw);
     luna__v1__simulation_draw__init(d);
-    struct kalman_table t = table(a->draw_states + k * s->n * s->m, NULL, s->n, s->m, false);
-    d->states = kalman_write_states(arena, a->model, &t, &d->n_states);
+    struct kalman_table t = table(a->answer.draw_states + k * s->n * s->m, NULL, s->n, s->m, false);
+    d->states = kalman_write_states(arena, m, &t, &d->n_states);
     d->n_values = s->n * s->p;
-    d->values = a->draw_values + k * d->n_values;
-    if (!prior)
-        kalman_signal(a->model, &t, false, d->values, NULL);
+    d->values = a->answer.draw_values + k * d->n_values;
+    if (!a->ask.prior)
+        kalman_signal(m, &t, false, d->values, NULL);
     return d;
 }
 
-enum status
-kalman_rpc_simulate(struct call *call, const Luna__V1__SimulateRequest *req,
-                    Luna__V1__SimulateResponse *resp)
-{
-    struct model_spec spec;
-    struct kalman_answer a;
-    struct arena *arena = call->ctx.arena;
-    bool prior = req->kind == LUNA__V1__SIMULATION_KIND__SIMULATION_KIND_PRIOR;
-    enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK)
-        return st;
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_SIMULATE,
-                             .path = "model",
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = req->n_results,
-                             .draws = (size_t)req->draws,
-                             .seed = req->seed,
-                             .prior = prior};
-    if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
-        return st;
-    resp->n_draws = ask.draws;
-    resp->cost_units = a.units;
-    resp->draws = arena_new_n(arena, Luna__V1__SimulationDraw *, ask.draws);
-    for (size_t k = 0; k < ask.draws; k++)
-        resp->draws[k] = write_draw(call, &a, k, prior);
-    resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
-    return OK;
-}
-
-/* ---- Fit and Select
- * ------------------------------------------------------------------------------ */
-
-enum status
-kalman_rpc_fit(struct call *call, const Luna__V1__FitRequest *req, Luna__V1__FitResponse *resp)
-{
-    struct model_spec spec;
-    struct kalman_answer a;
-    struct kalman_convention c;
-    enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st != OK)
-        return st;
-    kalman_read_convention(req->likelihood_convention, &c);
-    bool em = req->method == LUNA__V1__FIT_METHOD__FIT_METHOD_EM;
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_FIT,
-                             .path = "model",
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = req->n_results,
-                             .concentrated = c.concentrated,
-                             .convention = c.convention,
-                             .fit = {em ? FIT_EM : FIT_LBFGS, (size_t)req->max_iterations, true}};
-    if ((st = kalman_analyse(&call->ctx, &ask, &a)) == OK)
-        kalman_write_fit(call->ctx.arena, &a, a.log_likelihood, resp);
-    return st;
-}
-
-static double
-criterion(Luna__V1__Criterion c, const Luna__V1__FitResponse *f)
-{
-    return c == LUNA__V1__CRITERION__CRITERION_BIC    ? f->bic
-           : c == LUNA__V1__CRITERION__CRITERION_AICC ? f->aicc
-                                                      : f->aic;
-}
-
-/* Fits model i; one without a likelihood is a row that says so, not a failure. */
 static enum status
-try_model(struct call *call, const Luna__V1__SelectRequest *req, size_t i, Luna__V1__SelectRow *row,
-          int64_t *units)
+write_simulate(struct asked *a)
 {
-    struct ctx *ctx = &call->ctx;
-    struct model_spec spec;
-    struct kalman_answer a;
-    const char *path = arena_printf(ctx->arena, "models[%zu]", i);
-    enum status st = kalman_read_model(ctx, path, req->models[i], req->n_results, 0, &spec);
-    if (st != OK)
-        return st;
-    if (i > 0 && (st = quota_gate_measure(call, 1)) != OK) /* each model is a question */
-        return st;
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_FIT,
-                             .path = path,
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = req->n_results};
-    st = kalman_analyse(ctx, &ask, &a);
-    if (st != OK && ctx->error.reason == REASON_NO_RESULT) {
-        fail_clear(ctx);
-        row->failed = true;
-        return OK;
-    }
-    if (st != OK)
-        return st;
-    *units += a.units;
-    row->fit = arena_new(ctx->arena, Luna__V1__FitResponse);
-    luna__v1__fit_response__init(row->fit);
-    kalman_write_fit(ctx->arena, &a, a.log_likelihood, row->fit);
+    Luna__V1__SimulateResponse *resp = a->resp;
+    resp->n_draws = a->ask.draws;
+    resp->draws = arena_new_n(a->call->ctx.arena, Luna__V1__SimulationDraw *, a->ask.draws);
+    for (size_t k = 0; k < a->ask.draws; k++)
+        resp->draws[k] = write_draw(a, k);
     return OK;
 }
 
-enum status
-kalman_rpc_select(struct call *call, const Luna__V1__SelectRequest *req,
-                  Luna__V1__SelectResponse *resp)
+const struct question question_simulate = {
+    .kind = KALMAN_SIMULATE,
+    COMMON_REQUEST(Simulate),
+    COMMON_RESPONSE(Simulate),
+    .read = read_simulate,
+    .write = write_simulate,
+};
+
+/* ---- Fit ---- */
+
+static enum status
+read_fit(struct asked *a)
 {
-    struct arena *arena = call->ctx.arena;
-    enum status st = kalman_check_account(&call->ctx, req->account_id);
-    if (st != OK)
-        return st;
-    resp->rows = arena_new_n(arena, Luna__V1__SelectRow *, req->n_models);
-    double best = INFINITY;
-    for (size_t i = 0; i < req->n_models; i++) {
-        Luna__V1__SelectRow *row = resp->rows[i] = arena_new(arena, Luna__V1__SelectRow);
-        luna__v1__select_row__init(row);
-        if ((st = try_model(call, req, i, row, &resp->cost_units)) != OK)
-            return st;
-        if (!row->failed && criterion(req->criterion, row->fit) < best) {
-            best = criterion(req->criterion, row->fit);
-            resp->best = (int32_t)i;
-        }
-    }
-    resp->n_rows = req->n_models;
-    return isfinite(best) ? OK : fail(&call->ctx, NO_RESULT, "no model fits these values");
+    const Luna__V1__FitRequest *req = a->req;
+    bool em = req->method == LUNA__V1__FIT_METHOD__FIT_METHOD_EM;
+    a->ask.fit = (struct fit_options){em ? FIT_EM : FIT_LBFGS, (size_t)req->max_iterations, true};
+    return OK;
 }
 
-/* ---- Diagnose -----------------------------------------------------------------------------------
- */
-
-enum status
-kalman_rpc_diagnose(struct call *call, const Luna__V1__DiagnoseRequest *req,
-                    Luna__V1__DiagnoseResponse *resp)
+static enum status
+write_fit(struct asked *a)
 {
-    struct model_spec spec;
-    struct kalman_answer a;
-    struct arena *arena = call->ctx.arena;
+    kalman_write_fit(a->call->ctx.arena, &a->answer, a->answer.log_likelihood, a->resp);
+    return OK;
+}
+
+const struct question question_fit = {
+    .kind = KALMAN_FIT,
+    COMMON_REQUEST(Fit),
+    CONVENTION(Fit),
+    .read = read_fit,
+    .write = write_fit, /* the parameters and the cost as well */
+};
+
+/* ---- Diagnose ---- */
+
+static enum status
+read_diagnose(struct asked *a)
+{
+    const Luna__V1__DiagnoseRequest *req = a->req;
     size_t n = req->n_results, usual = n / 5 < 10 ? n / 5 : 10;
     if ((size_t)req->lags > n)
-        return fail_field(&call->ctx, "lags", "are more than the values");
-    enum status st = READ_QUESTION(call, req, 0, &spec);
-    if (st == OK && model_series(&spec) != 1)
-        st = fail_field(&call->ctx, "model", "has more than one series");
-    if (st != OK)
-        return st;
-    struct kalman_ask ask = {.charge = charge_work,
-                             .question = KALMAN_DIAGNOSE,
-                             .path = "model",
-                             .spec = &spec,
-                             .values = req->results,
-                             .count = n,
-                             .lags = req->lags ? (size_t)req->lags : (usual ? usual : 1)};
-    if ((st = kalman_analyse(&call->ctx, &ask, &a)) != OK)
-        return st;
-    resp->cost_units = a.units;
-    kalman_write_diagnosis(arena, &a, req->threshold > 0 ? req->threshold : 3, resp);
-    resp->parameters = kalman_write_parameters(arena, &a, &resp->n_parameters);
+        return fail_field(&a->call->ctx, "lags", "are more than the values");
+    if (model_series(&a->spec) != 1)
+        return fail_field(&a->call->ctx, "model", "has more than one series");
+    a->ask.lags = req->lags ? (size_t)req->lags : (usual ? usual : 1);
     return OK;
 }
-
-/* ---- FilterBatch
- * ---------------------------------------------------------------------------------- */
 
 static enum status
-read_series(struct ctx *ctx, const Luna__V1__FilterBatchRequest *req, const double ***ret)
+write_diagnose(struct asked *a)
 {
-    const double **series = arena_new_n(ctx->arena, const double *, req->n_series);
-    for (size_t i = 0; i < req->n_series; i++) {
-        if (req->series[i]->n_results != req->series[0]->n_results)
-            return fail_field(ctx, arena_printf(ctx->arena, "series[%zu].results", i),
-                              "holds %zu numbers, the first series %zu", req->series[i]->n_results,
-                              req->series[0]->n_results);
-        series[i] = req->series[i]->results;
-    }
-    *ret = series;
+    const Luna__V1__DiagnoseRequest *req = a->req;
+    kalman_write_diagnosis(a->call->ctx.arena, &a->answer, req->threshold > 0 ? req->threshold : 3,
+                           a->resp);
     return OK;
 }
 
-enum status
-kalman_rpc_filter_batch(struct call *call, const Luna__V1__FilterBatchRequest *req,
-                        Luna__V1__FilterBatchResponse *resp)
-{
-    struct ctx *ctx = &call->ctx;
-    struct model_spec spec;
-    struct kalman_convention c;
-    struct analysis_batch out;
-    struct model *m;
-    const double **series;
-    enum status st = read_series(ctx, req, &series);
-    if (st != OK)
-        return st;
-    kalman_read_convention(req->likelihood_convention, &c);
-    size_t count = req->series[0]->n_results;
-    st = read_question(call, req->account_id, count, 0, req->model, &spec);
-    struct kalman_batch ask = {
-        &spec,          series,       req->n_series, count, req->include_states,
-        c.concentrated, c.convention, charge_work};
-    if (st != OK || (st = kalman_filter_batch(ctx, &ask, &m, &out)) != OK)
-        return st;
-    size_t states = m->s.m, times = m->s.n;
-    resp->cost_units = kalman_units(states, times, req->n_series);
-    resp->results = arena_new_n(ctx->arena, Luna__V1__BatchResult *, req->n_series);
-    resp->n_results = req->n_series;
-    for (size_t i = 0; i < req->n_series; i++) {
-        Luna__V1__BatchResult *r = resp->results[i] = arena_new(ctx->arena, Luna__V1__BatchResult);
-        luna__v1__batch_result__init(r);
-        r->n_last_states = states;
-        r->last_states = out.last + i * states;
-        r->n_states = out.states ? times * states : 0;
-        r->states = out.states ? out.states + i * times * states : NULL;
-        r->log_likelihood = out.log_likelihood[i];
-    }
-    resp->state_names = (char **)(void *)m->state_names;
-    resp->n_state_names = states;
-    return OK;
-}
+const struct question question_diagnose = {
+    .kind = KALMAN_DIAGNOSE,
+    COMMON_REQUEST(Diagnose),
+    COMMON_RESPONSE(Diagnose),
+    .read = read_diagnose,
+    .write = write_diagnose,
+};

@@ -139,10 +139,12 @@ keep(const struct batch *b, const struct lanes *l, size_t t)
     }
 }
 
-static void
-run_lanes(const struct batch *b, struct lanes *l)
+/* False: stopped. */
+static bool
+run_lanes(const struct batch *b, struct lanes *l, const struct ssm_stop *stop)
 {
     const struct ssm *s = b->s;
+    const size_t period = ssm_stop_period(s->m);
     for (size_t k = l->used; k < LANES; k++)
         l->y[k] = l->y[0];
     memset(l->squares, 0, sizeof(l->squares));
@@ -152,6 +154,8 @@ run_lanes(const struct batch *b, struct lanes *l)
             l->a[j * LANES + k] = s->a1[j];
     }
     for (size_t t = 0; t < s->n; t++) {
+        if ((t & (period - 1)) == 0 && ssm_stopped(stop, l->used * ssm_stop_steps(t, s->n, period)))
+            return false;
         for (size_t i = 0; i < s->p; i++)
             take_number(b, l, t, i);
         if (b->out->states || t + 1 == s->n)
@@ -168,6 +172,7 @@ run_lanes(const struct batch *b, struct lanes *l)
                                                    ? ssm_concentrated(&f, b->convention, &s2)
                                                    : ssm_log_likelihood(&f, b->convention);
     }
+    return true;
 }
 
 /* The series order[0..count), which have one pattern. */
@@ -177,17 +182,19 @@ run_pattern(struct batch *b, const struct pattern *order, size_t count, struct l
 {
     arena_reset(scratch);
     unsigned what = SSM_KEEP_INNOVATIONS | SSM_KEEP_GAINS;
-    if (!ssm_filter(b->s, b->y[order[0].series], what, scratch, stop, &b->f))
+    /* Its steps are not those of a series: they are not counted. */
+    struct ssm_stop gains = stop ? *stop : (struct ssm_stop){0};
+    gains.progress = NULL;
+    if (!ssm_filter(b->s, b->y[order[0].series], what, scratch, &gains, &b->f))
         return false;
     for (size_t i = 0; i < count; i += l->used) {
-        if (ssm_stopped(stop))
-            return false;
         l->used = count - i < LANES ? count - i : LANES;
         for (size_t k = 0; k < l->used; k++) {
             l->series[k] = order[i + k].series;
             l->y[k] = b->y[order[i + k].series];
         }
-        run_lanes(b, l);
+        if (!run_lanes(b, l, stop))
+            return false;
     }
     return true;
 }

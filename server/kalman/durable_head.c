@@ -85,7 +85,7 @@ static void
 run_stretch(struct compute_task *task, void *arg)
 {
     struct stretch *s = arg;
-    struct ssm_stop stop = {is_stopped, s};
+    struct ssm_stop stop = {.stop = is_stopped, .arg = s};
     s->task = task;
     s->done = durable_walk_on(s->walk, s->series, &stop);
 }

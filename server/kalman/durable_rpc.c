@@ -217,13 +217,10 @@ filter_named(struct conversation *c, const char *filter_id, int64_t *account_id)
 static enum status
 leave_scratch(struct call *call, struct conversation *c, enum status st)
 {
-    struct ctx *ctx = &call->ctx;
-    ctx->arena = c->of_call;
-    if (st == OK)
-        return OK;
-    const struct error e = ctx->error;
-    fail_clear(ctx);
-    return fail_copy(ctx, &e);
+    call->ctx.arena = c->of_call;
+    if (st != OK)
+        error_move(&call->ctx.error, c->of_call);
+    return st;
 }
 
 /* Appends one message with the scratch memory in place of the call's. */

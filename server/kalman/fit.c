@@ -2,6 +2,7 @@
 
 #include <lbfgs.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kalman/local_level.h"
@@ -20,14 +21,23 @@ struct search {
     double weight;        /* 1 / numbers observed */
     size_t evaluations, iterations;
     bool stopped;
-    double best; /* likelihood seen at an accepted point */
 };
+
+/* The log-likelihood of a point that the search has gone to. */
+static void
+tell_accepted(const struct search *s, double ll)
+{
+    if (s->stop && s->stop->progress)
+        atomic_store_explicit(&s->stop->progress->log_likelihood, ll, memory_order_relaxed);
+}
 
 /* The log-likelihood at the parameters applied now. */
 static double
 likelihood(struct search *s, unsigned keep, struct ssm_filtered *f)
 {
     s->evaluations++;
+    if (s->stop && s->stop->progress)
+        atomic_fetch_add_explicit(&s->stop->progress->evaluations, 1, memory_order_relaxed);
     arena_reset(&s->scratch);
     model_apply(s->m);
     if (!ssm_filter(&s->m->s, s->y, keep, &s->scratch, s->stop, f)) {
@@ -134,8 +144,8 @@ on_progress(void *arg, const lbfgsfloatval_t *x, const lbfgsfloatval_t *g, const
 {
     (void)x, (void)g, (void)xnorm, (void)gnorm, (void)step, (void)n, (void)k, (void)ls;
     struct search *s = arg;
-    s->best = -fx / s->weight;
     s->iterations++;
+    tell_accepted(s, -fx / s->weight);
     return s->stopped;
 }
 
@@ -321,6 +331,7 @@ search_em(struct search *s, size_t iterations, double *x, enum fit_end *end)
         if (s->stopped || !isfinite(ll))
             return s->stopped ? FIT_STOPPED : FIT_NO_LIKELIHOOD;
         s->iterations++;
+        tell_accepted(s, ll);
         if (ll - last < 1e-11 * (1 + fabs(ll))) {
             *end = FIT_CONVERGED;
             break;

@@ -17,15 +17,8 @@ enum status kalman_mask_check(struct ctx *ctx, const ProtobufCMessage *resp, cha
 /* Empties the fields that are not named; no name: none. */
 void kalman_mask(ProtobufCMessage *resp, char *const *names, size_t n);
 
-/* analysis_rpc.c */
-KALMAN_UNARY(filter, Filter);
-KALMAN_UNARY(smooth, Smooth);
-KALMAN_UNARY(forecast, Forecast);
-KALMAN_UNARY(simulate, Simulate);
-KALMAN_UNARY(fit, Fit);
-KALMAN_UNARY(select, Select);
-KALMAN_UNARY(diagnose, Diagnose);
-KALMAN_UNARY(filter_batch, FilterBatch);
+/* collection_rpc.c; the questions of question_rpc.h need no handlers of their own. */
+enum status kalman_rpc_filter_batch_stream(struct call *call, struct stream *s);
 
 /* durable_rpc.c */
 KALMAN_UNARY(create_filter, CreateFilter);

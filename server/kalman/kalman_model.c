@@ -1,10 +1,10 @@
 #include "kalman/kalman_model.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kalman/kalman_convert_rpc.h"
-#include "run/compute.h"
 
 /* Nanoseconds for states^2 x times; see INLINE_NS in kalman.c. */
 #define STEP_NS   60
@@ -26,6 +26,7 @@ struct work {
     struct kalman_answer *answer;
     struct analysis_batch *batch_answer;
     struct arena *arena;
+    const struct kalman_watch *watch;
     struct compute_task *task; /* NULL: inline */
     double *y;                 /* the values with the horizon behind them */
     size_t times;
@@ -38,6 +39,12 @@ work_stopped(void *arg)
 {
     const struct work *w = arg;
     return w->task && compute_cancelled(w->task);
+}
+
+static struct ssm_stop
+stop_of(struct work *w)
+{
+    return (struct ssm_stop){work_stopped, w, w->watch ? w->watch->progress : NULL};
 }
 
 static enum outcome
@@ -114,7 +121,7 @@ draw(struct work *w, const struct ssm_stop *stop)
         else
             going =
                 analysis_draw_given(s, w->y, w->answer->smoothed.alpha, &rnd, &scratch, stop, to);
-        going = going && !ssm_stopped(stop);
+        going = going && !ssm_stopped(stop, ask->prior ? s->n : 0);
     }
     arena_fini(&scratch);
     return going ? DONE : STOPPED;
@@ -226,16 +233,41 @@ answer(struct work *w, const struct ssm_stop *stop)
     return check_answer(w);
 }
 
+/* Steps in all; 0: nobody knows, when a search comes first. */
+static size_t
+count_steps(const struct work *w)
+{
+    const struct kalman_ask *ask = w->ask;
+    size_t n = w->times, last = ask->lag < n ? ask->lag : n - 1;
+    if (w->answer->model->unknown > 0 || ask->question == KALMAN_FIT)
+        return 0;
+    switch (ask->question) {
+    case KALMAN_SMOOTH: /* the windows of a lag get shorter at the end */
+        return ask->lag ? n + (n - last) * (last + 1) + last * (last + 1) / 2 : 2 * n;
+    case KALMAN_DIAGNOSE:
+        return 2 * n;
+    case KALMAN_SIMULATE:
+        return ask->prior ? n + ask->draws * n : 2 * n + ask->draws * 2 * n;
+    case KALMAN_FILTER:
+    case KALMAN_FORECAST:
+    case KALMAN_FIT:
+        break;
+    }
+    return n;
+}
+
 static void
 work_run(struct compute_task *task, void *arg)
 {
     struct work *w = arg;
-    struct ssm_stop stop = {work_stopped, w};
+    struct ssm_stop stop = stop_of(w);
     w->task = task;
     w->outcome = copy_values(w);
     if (w->outcome != DONE)
         return;
     w->answer->model = model_new(w->ask->spec, w->times, w->arena);
+    if (stop.progress)
+        atomic_store_explicit(&stop.progress->total, count_steps(w), memory_order_relaxed);
     w->outcome = estimate(w, &stop);
     if (w->outcome == DONE)
         w->outcome = answer(w, &stop);
@@ -284,10 +316,12 @@ static enum status
 run_work(struct ctx *ctx, compute_fn fn, struct work *w, double steps)
 {
     enum status st = OK;
+    if (w->watch && (st = w->watch->tell.tick(w->watch->tell.arg)) != OK)
+        return st;
     if (steps * STEP_NS <= INLINE_NS)
         fn(NULL, w);
     else
-        st = compute_run(ctx, fn, w);
+        st = compute_run_watched(ctx, fn, w, w->watch ? &w->watch->tell : NULL);
     return st == OK ? tell(ctx, w) : st;
 }
 
@@ -307,7 +341,7 @@ enum status
 kalman_analyse(struct ctx *ctx, const struct kalman_ask *ask, struct kalman_answer *ret)
 {
     struct kalman_answer a = {0};
-    struct work w = {.ask = ask, .answer = &a, .arena = ctx->arena};
+    struct work w = {.ask = ask, .answer = &a, .arena = ctx->arena, .watch = ask->watch};
     enum status st = count_times(ctx, ask->spec, ask->count, &a.n);
     if (st != OK)
         return st;
@@ -340,8 +374,11 @@ batch_run(struct compute_task *task, void *arg)
 {
     struct work *w = arg;
     const struct kalman_batch *b = w->batch;
-    struct ssm_stop stop = {work_stopped, w};
+    struct ssm_stop stop = stop_of(w);
     w->task = task;
+    if (stop.progress)
+        atomic_store_explicit(&stop.progress->total, b->series_count * w->times,
+                              memory_order_relaxed);
     for (size_t i = 0; i < b->series_count; i++) {
         for (size_t k = 0; k < b->count; k++) {
             if (isinf(b->series[i][k])) {
@@ -364,7 +401,8 @@ kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask, struct mode
                     struct analysis_batch *ret)
 {
     struct kalman_answer a = {0};
-    struct work w = {.batch = ask, .answer = &a, .batch_answer = ret, .arena = ctx->arena};
+    struct work w = {
+        .batch = ask, .answer = &a, .batch_answer = ret, .arena = ctx->arena, .watch = ask->watch};
     enum status st = count_times(ctx, ask->spec, ask->count, &w.times);
     if (st != OK || (st = kalman_check_model(ctx, "model", ask->spec, w.times)) != OK)
         return st;

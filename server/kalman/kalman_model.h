@@ -7,6 +7,7 @@
 
 #include "kalman/analysis.h"
 #include "kalman/fit.h"
+#include "run/compute.h"
 #include "run/ctx.h"
 
 /* states^2 x times of one request: what the smoother keeps is about 16 bytes for each. */
@@ -26,8 +27,16 @@ enum kalman_question {
  * suspend. */
 typedef enum status (*kalman_charge_fn)(struct ctx *ctx, double work);
 
+/* Somebody who wants to hear how far a long computation is. `tell` ticks once before it begins,
+ * when it is charged, and then every now and then. */
+struct kalman_watch {
+    struct compute_watch tell;
+    struct ssm_progress *progress;
+};
+
 struct kalman_ask {
-    kalman_charge_fn charge; /* NULL: nobody is told */
+    kalman_charge_fn charge;          /* NULL: nobody is told */
+    const struct kalman_watch *watch; /* NULL: nobody watches */
     enum kalman_question question;
     const char *path;              /* of the model in the request: "model", "models[2]" */
     const struct model_spec *spec; /* shapes are right: kalman_read_model */
@@ -79,9 +88,12 @@ struct kalman_batch {
     size_t series_count, count;
     bool want_states, concentrated;
     enum ssm_convention convention;
-    kalman_charge_fn charge; /* NULL: nobody is told */
+    kalman_charge_fn charge;          /* NULL: nobody is told */
+    const struct kalman_watch *watch; /* NULL: nobody watches */
 };
 
+/* Filters them. Fails: BAD_FIELD ("series", "series[2].results[7]", "model..."), otherwise as
+ * kalman_analyse. Suspends: may. */
 enum status kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask,
                                 struct model **ret_model, struct analysis_batch *ret) WARN_UNUSED;
 

@@ -3,6 +3,7 @@
 
 #include "kalman/handlers_rpc.h"
 #include "kalman/kalman.h"
+#include "kalman/question_rpc.h"
 
 #define UNARY(handler, name, Name)                                                      \
     static enum status handler(struct call *call, const Luna__V1__##Name##Request *req, \
@@ -11,26 +12,32 @@
         return kalman_rpc_##name(call, req, resp);                                      \
     }
 
-#define MASKED(handler, name, Name)                                                              \
-    static enum status handler(struct call *call, const Luna__V1__##Name##Request *req,          \
-                               Luna__V1__##Name##Response *resp)                                 \
-    {                                                                                            \
-        enum status st = kalman_mask_check(&call->ctx, &resp->base, req->output, req->n_output); \
-        if (st == OK)                                                                            \
-            st = kalman_rpc_##name(call, req, resp);                                             \
-        if (st == OK)                                                                            \
-            kalman_mask(&resp->base, req->output, req->n_output);                                \
-        return st;                                                                               \
+#define QUESTION(handler, name, Name)                                                   \
+    static enum status handler(struct call *call, const Luna__V1__##Name##Request *req, \
+                               Luna__V1__##Name##Response *resp)                        \
+    {                                                                                   \
+        return kalman_answer(call, &question_##name, &req->base, &resp->base);          \
     }
 
-MASKED(filter, filter, Filter)
-MASKED(smooth, smooth, Smooth)
-MASKED(forecast, forecast, Forecast)
-MASKED(simulate, simulate, Simulate)
-MASKED(fit, fit, Fit)
-MASKED(handle_select, select, Select)
-MASKED(diagnose, diagnose, Diagnose)
-MASKED(filter_batch, filter_batch, FilterBatch)
+#define QUESTION_STREAM(name, Name)                                                        \
+    static enum status name##_stream(                                                      \
+        struct call *call, const Luna__V1__##Name##StreamRequest *req, struct stream *out) \
+    {                                                                                      \
+        return kalman_answer_stream(call, &question_##name, &req->base, out);              \
+    }
+
+QUESTION(filter, filter, Filter)
+QUESTION(smooth, smooth, Smooth)
+QUESTION(forecast, forecast, Forecast)
+QUESTION(simulate, simulate, Simulate)
+QUESTION(fit, fit, Fit)
+QUESTION(handle_select, select, Select)
+QUESTION(diagnose, diagnose, Diagnose)
+QUESTION(filter_batch, filter_batch, FilterBatch)
+QUESTION_STREAM(smooth, Smooth)
+QUESTION_STREAM(simulate, Simulate)
+QUESTION_STREAM(fit, Fit)
+QUESTION_STREAM(select, Select)
 UNARY(create_filter, create_filter, CreateFilter)
 UNARY(append, append, Append)
 UNARY(get_filter, get_filter, GetFilter)
@@ -60,4 +67,10 @@ static enum status
 filter_stream(struct call *call, struct stream *s)
 {
     return kalman_rpc_filter_stream(call, s);
+}
+
+static enum status
+filter_batch_stream(struct call *call, struct stream *s)
+{
+    return kalman_rpc_filter_batch_stream(call, s);
 }

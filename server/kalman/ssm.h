@@ -17,6 +17,7 @@
 #define LUNA_KALMAN_SSM_H
 
 #include "base/arena.h"
+#include "base/defs.h"
 
 /* Row-major; of time t at x + t * step; step 0: the same at all times. */
 struct ssm_matrix {
@@ -56,16 +57,41 @@ ssm_at(struct ssm_matrix a, size_t t)
     return a.x ? a.x + t * a.step : NULL;
 }
 
+/* How far a computation is: written by its thread, read by any. */
+struct ssm_progress {
+    ATOMIC(uint64_t) steps;        /* times filtered, smoothed or drawn: each counts each time */
+    ATOMIC(uint64_t) total;        /* steps in all; 0: not known */
+    ATOMIC(uint64_t) evaluations;  /* likelihoods computed by searches */
+    ATOMIC(uint64_t) models;       /* estimated, of those to choose from */
+    ATOMIC(double) log_likelihood; /* of the point accepted last; NaN: none yet */
+};
+
 /* Polled now and then by whatever takes long: true stops it. */
 struct ssm_stop {
     bool (*stop)(void *arg);
     void *arg;
+    struct ssm_progress *progress; /* NULL: nobody wants to know */
 };
 
-static inline bool
-ssm_stopped(const struct ssm_stop *s)
+/* To be asked before the next `steps` steps, which it counts. */
+bool ssm_stopped(const struct ssm_stop *s, size_t steps) WARN_UNUSED;
+
+/* Every how many steps of a model of m states to ask: a power of two, at most 256, and few enough
+ * that they take no longer than a few milliseconds. */
+static inline size_t
+ssm_stop_period(size_t m)
 {
-    return s && s->stop && s->stop(s->arg);
+    size_t period = 256;
+    while (period > 1 && period * m * m * m > 8000000)
+        period /= 2;
+    return period;
+}
+
+/* How many steps follow time t until the next question, of n. */
+static inline size_t
+ssm_stop_steps(size_t t, size_t n, size_t period)
+{
+    return n - t < period ? n - t : period;
 }
 
 /* What happened with one number. */

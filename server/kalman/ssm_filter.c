@@ -5,7 +5,6 @@
 
 /* What is left of a variance after an update is rounding when it is less than this part of it. */
 #define NOTHING_LEFT (8 * __DBL_EPSILON__)
-#define STOP_PERIOD  256
 
 static size_t
 gather(const double *x, size_t rows, size_t cols, struct ssm_entry *to, size_t *from)
@@ -417,8 +416,9 @@ static ALWAYS_INLINE bool
 run_steps(struct ssm_run *f, const double *y, size_t from, size_t n, const struct ssm_stop *stop,
           size_t m)
 {
+    const size_t period = ssm_stop_period(m);
     for (size_t t = from; t < n; t++) {
-        if (t % STOP_PERIOD == 0 && ssm_stopped(stop))
+        if ((t & (period - 1)) == 0 && ssm_stopped(stop, ssm_stop_steps(t, n, period)))
             return false;
         const double *now = y + (t - from) * f->s->p;
         if (f->begun)

@@ -8,8 +8,6 @@
 
 #include "kalman/ssm.h"
 
-#define STOP_PERIOD 128
-
 struct smoother {
     const struct ssm *s;
     const struct ssm_filtered *f;
@@ -334,7 +332,7 @@ ssm_smooth(const struct ssm *s, const struct ssm_filtered *f, unsigned what, str
 {
     struct ssm_smoothed out = {0};
     struct smoother w = {.s = s, .f = f, .what = what, .moments = what != 0, .out = &out};
-    size_t m = s->m, wide = m > s->r ? m : s->r;
+    size_t m = s->m, wide = m > s->r ? m : s->r, period = ssm_stop_period(m);
     double **vectors[] = {&w.r0, &w.r1, &w.k, &w.k1, &w.g, &w.g1, &w.g2, &w.g3};
     double **matrices[] = {&w.n0, &w.n1, &w.n2, &w.work, &w.work2};
     prepare_out(s, what, arena, &out);
@@ -343,7 +341,7 @@ ssm_smooth(const struct ssm *s, const struct ssm_filtered *f, unsigned what, str
     for (size_t i = 0; i < ARRAY_LEN(matrices); i++)
         *matrices[i] = arena_array(arena, wide, wide * sizeof(double));
     for (size_t t = s->n; t-- > 0;) {
-        if (t % STOP_PERIOD == 0 && ssm_stopped(stop))
+        if ((t & (period - 1)) == 0 && ssm_stopped(stop, ssm_stop_steps(t, s->n, period)))
             return false;
         smooth_time(&w, t);
     }

@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "run/ctx.h"
 #include "run/reactor_private.h"
+#include "run/timer.h"
 
 /* Lives on the stack of the fiber that waits for it. */
 struct compute_task {
@@ -162,8 +163,49 @@ unqueue_task(struct compute *c, struct compute_task *t)
     return queued;
 }
 
+/* Wakes the fiber that waits, for its watch. */
+struct ticker {
+    struct timer timer;
+    struct compute_task *task;
+    bool due;
+};
+
+static void
+on_tick(struct timer *timer)
+{
+    struct ticker *k = container_of(timer, struct ticker, timer);
+    k->due = true;
+    fiber_wake(k->task->fiber);
+}
+
+static void
+set_ticker(struct ticker *k, const struct compute_watch *watch)
+{
+    k->due = false;
+    timer_set(k->task->reactor, &k->timer, clock_now() + watch->every);
+}
+
+static enum status
+wait_done(struct ctx *ctx, struct compute_task *t, const struct compute_watch *watch)
+{
+    struct ticker k = {.task = t};
+    enum status st = OK;
+    timer_init(&k.timer, on_tick);
+    if (watch)
+        set_ticker(&k, watch);
+    while (!t->done && st == OK) {
+        st = fiber_park(ctx);
+        if (st != OK || t->done || !k.due)
+            continue;
+        st = watch->tick(watch->arg);
+        set_ticker(&k, watch);
+    }
+    timer_stop(t->reactor, &k.timer);
+    return st;
+}
+
 enum status
-compute_run(struct ctx *ctx, compute_fn fn, void *arg)
+compute_run_watched(struct ctx *ctx, compute_fn fn, void *arg, const struct compute_watch *watch)
 {
     struct compute *c = default_pool;
     ASSERT(c != NULL && fiber_self() != NULL);
@@ -180,8 +222,7 @@ compute_run(struct ctx *ctx, compute_fn fn, void *arg)
     list_init(&t.link);
     if (FAILPOINT(compute_full) || !queue_task(c, &t))
         return fail_plain(ctx, OVERLOADED);
-    while (!t.done && st == OK)
-        st = fiber_park(ctx);
+    st = wait_done(ctx, &t, watch);
     if (st == OK || t.done)
         return st;
     if (unqueue_task(c, &t))
@@ -190,4 +231,10 @@ compute_run(struct ctx *ctx, compute_fn fn, void *arg)
     while (!t.done)
         fiber_park_uninterruptible();
     return st;
+}
+
+enum status
+compute_run(struct ctx *ctx, compute_fn fn, void *arg)
+{
+    return compute_run_watched(ctx, fn, arg, NULL);
 }

@@ -5,6 +5,7 @@
 #ifndef LUNA_RUN_COMPUTE_H
 #define LUNA_RUN_COMPUTE_H
 
+#include "base/clock.h"
 #include "base/status.h"
 
 struct ctx;
@@ -32,6 +33,19 @@ void compute_set_default(struct compute *c);
  * queue is full), CANCELLED_BY_CALLER, DEADLINE_PASSED.
  */
 enum status compute_run(struct ctx *ctx, compute_fn fn, void *arg) WARN_UNUSED;
+
+/* Somebody who wants to hear how far a computation is. */
+struct compute_watch {
+    nsec_t every; /* above 0 */
+    /* Called on the waiting fiber; may suspend it. Not OK: the computation is cancelled, and this
+     * is what compute_run_watched fails with. */
+    enum status (*tick)(void *arg);
+    void *arg;
+};
+
+/* compute_run that calls `watch` (NULL: nobody) every now and then until `fn` has ended. */
+enum status compute_run_watched(struct ctx *ctx, compute_fn fn, void *arg,
+                                const struct compute_watch *watch) WARN_UNUSED;
 
 /* Numbers that other threads may read at any time (relaxed). */
 struct compute_stats {

@@ -1,6 +1,6 @@
 # Durable filters on the whole program.
 if(TARGET luna-server)
-  foreach(name kalman kalman_crash kalman_methods kalman_servers)
+  foreach(name kalman kalman_crash kalman_methods kalman_servers kalman_streams)
     luna_test(rpc_${name}_test LABELS rpc SOURCES ${name}_test.cc
       LIBS luna_rpc_client_testing luna_proto PkgConfig::PQ)
     target_compile_definitions(rpc_${name}_test PRIVATE

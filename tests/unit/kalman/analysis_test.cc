@@ -116,6 +116,22 @@ TEST(Diagnose, Nile)
     EXPECT_NEAR(d.kurtosis, 3.087344, 1e-5);
 }
 
+/* Durbin and Koopman's figures are of the rounded variances. */
+TEST(Diagnose, NileAsPublished)
+{
+    Memory mem;
+    std::vector<double> y = nile();
+    Model mo = local_level(100, 15099, 1469.1);
+    ssm s = mo.view();
+    ssm_filtered f;
+    ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_INNOVATIONS, &mem.a, nullptr, &f));
+    analysis_diagnosis d;
+    analysis_diagnose(&f, 100, 9, &mem.a, &d);
+    EXPECT_NEAR(d.ljung_box.statistic, 8.84332, 5e-6);
+    EXPECT_NEAR(d.heteroscedasticity.statistic, 0.612959, 5e-7);
+    EXPECT_EQ(d.heteroscedasticity.degrees, 33u);
+}
+
 TEST(Diagnose, TooFewInnovations)
 {
     Memory mem;

@@ -377,6 +377,151 @@ TEST(KalmanModel, FreeFormIsChecked)
     });
 }
 
+TEST(KalmanModel, EveryListOfTheFreeFormIsNamed)
+{
+    on_fiber([](struct ctx *ctx) {
+        Smooth s;
+        Luna__V1__FreeModel f;
+        luna__v1__free_model__init(&f);
+        s.level.model.kind_case = LUNA__V1__MODEL__KIND_FREE;
+        s.level.model.free = &f;
+        f.series = 2;
+        f.states = 3;
+        f.disturbances = 2;
+        std::vector<double> x(64, 0);
+        double p[] = {2, 1, 0, 1, 2, 0, 0, 0, 1}, v[] = {2, 1, 1, 2};
+        struct {
+            const char *name;
+            size_t *n;
+            double **list;
+            size_t size;
+            double *variance;
+        } lists[] = {
+            {"z", &f.n_z, &f.z, 6, nullptr}, {"h", &f.n_h, &f.h, 4, v},
+            {"d", &f.n_d, &f.d, 2, nullptr}, {"t", &f.n_t, &f.t, 9, nullptr},
+            {"c", &f.n_c, &f.c, 3, nullptr}, {"r", &f.n_r, &f.r, 6, nullptr},
+            {"q", &f.n_q, &f.q, 4, v},       {"a1", &f.n_a1, &f.a1, 3, nullptr},
+            {"p1", &f.n_p1, &f.p1, 9, p},    {"p1_inf", &f.n_p1_inf, &f.p1_inf, 3, nullptr},
+        };
+        for (auto &l : lists) {
+            *l.list = l.variance ? l.variance : x.data();
+            *l.n = l.size;
+        }
+        ASSERT_EQ(s.run(ctx), OK) << s.err.message;
+        for (auto &l : lists) {
+            std::string path = std::string("model.free.") + l.name;
+            SCOPED_TRACE(path);
+            *l.n = l.size + 1; /* neither once nor for each time */
+            s.expect_field(ctx, path.c_str());
+            *l.n = l.size;
+            std::vector<double> bad(*l.list, *l.list + l.size);
+            double *was = *l.list;
+            *l.list = bad.data();
+            bad[l.size - 1] = INFINITY;
+            s.expect_field(ctx, (path + "[" + std::to_string(l.size - 1) + "]").c_str());
+            if (l.variance) {
+                bad.assign(was, was + l.size);
+                bad[1] = 0.5; /* not symmetric */
+                s.expect_field(ctx, path.c_str());
+                EXPECT_NE(strstr(s.err.message, "symmetric"), nullptr);
+                bad.assign(was, was + l.size);
+                bad[0] = -2; /* not definite */
+                s.expect_field(ctx, path.c_str());
+                EXPECT_NE(strstr(s.err.message, "semi-definite"), nullptr);
+            }
+            *l.list = was;
+        }
+        double minus = -1;
+        f.p1_inf = &minus;
+        f.n_p1_inf = 1;
+        f.states = 1;
+        f.series = 0;
+        s.expect_field(ctx, "model.free.series");
+    });
+}
+
+/* What a model may not be, each by its name. */
+TEST(KalmanModel, EveryNumberOfAStructureIsNamed)
+{
+    on_fiber([](struct ctx *ctx) {
+        Smooth s;
+        Luna__V1__StructuralModel &m = s.level.structural;
+        Number bad;
+        google__protobuf__double_value__init(&bad);
+        bad.value = -1;
+        Luna__V1__Seasonal season, *seasons = &season;
+        luna__v1__seasonal__init(&season);
+        season.period = 4;
+        season.variance = &bad;
+        m.seasonals = &seasons;
+        m.n_seasonals = 1;
+        s.expect_field(ctx, "model.structural.seasonals[0].variance");
+        bad.value = 1;
+        season.period = 1;
+        s.expect_field(ctx, "model.structural.seasonals[0].period");
+        season.period = 4;
+        season.trigonometric = true;
+        season.harmonics = 3;
+        s.expect_field(ctx, "model.structural.seasonals[0].harmonics");
+        std::vector<Luna__V1__Seasonal *> nine(9, seasons);
+        season.harmonics = 0;
+        m.seasonals = nine.data();
+        m.n_seasonals = 9;
+        s.expect_field(ctx, "model.structural.seasonals");
+        m.n_seasonals = 0;
+        Luna__V1__Cycle cycle;
+        luna__v1__cycle__init(&cycle);
+        m.cycle = &cycle;
+        cycle.damping = &bad;
+        s.expect_field(ctx, "model.structural.cycle.damping");
+        cycle.damping = nullptr;
+        cycle.period = &bad;
+        s.expect_field(ctx, "model.structural.cycle.period");
+        cycle.period = nullptr;
+        cycle.min_period = 60;
+        s.expect_field(ctx, "model.structural.cycle.max_period");
+        m.cycle = nullptr;
+        Luna__V1__Autoregression ar;
+        luna__v1__autoregression__init(&ar);
+        m.autoregression = &ar;
+        s.expect_field(ctx, "model.structural.autoregression.order");
+        ar.order = 33;
+        s.expect_field(ctx, "model.structural.autoregression.order");
+        ar.order = 1;
+        double unit = 1;
+        ar.coefficients = &unit;
+        ar.n_coefficients = 1;
+        s.expect_field(ctx, "model.structural.autoregression.coefficients");
+        m.autoregression = nullptr;
+        m.trend = static_cast<Luna__V1__Trend>(99);
+        EXPECT_EQ(s.run(ctx), INVALID_ARGUMENT);
+        m.trend = LUNA__V1__TREND__TREND_NONE;
+        m.level_variance = nullptr;
+        s.expect_field(ctx, "model"); /* no states */
+    });
+}
+
+TEST(KalmanModel, TheSameQuestionHasTheSameBytes)
+{
+    on_fiber([](struct ctx *ctx) {
+        auto bytes = [&](auto &&a) {
+            a.level.forget();
+            EXPECT_EQ(a.run(ctx), OK) << a.err.message;
+            std::vector<uint8_t> b(protobuf_c_message_get_packed_size(&a.resp.base));
+            protobuf_c_message_pack(&a.resp.base, b.data());
+            return b;
+        };
+        EXPECT_EQ(bytes(Filter()), bytes(Filter()));
+        EXPECT_EQ(bytes(Smooth()), bytes(Smooth()));
+        EXPECT_EQ(bytes(Fit()), bytes(Fit()));
+        EXPECT_EQ(bytes(Diagnose()), bytes(Diagnose()));
+        Forecast a, b;
+        a.req.horizon = b.req.horizon = 5;
+        a.req.parameter_uncertainty = b.req.parameter_uncertainty = true;
+        EXPECT_EQ(bytes(a), bytes(b));
+    });
+}
+
 TEST(KalmanModel, ArimaAndMotionAreChecked)
 {
     on_fiber([](struct ctx *ctx) {

@@ -340,7 +340,7 @@ TEST(Ssm, Stops)
     std::vector<double> y(5000, 1);
     ArenaHolder mem;
     int left = 3;
-    ssm_stop stop = {[](void *arg) { return --*static_cast<int *>(arg) == 0; }, &left};
+    ssm_stop stop = {[](void *arg) { return --*static_cast<int *>(arg) == 0; }, &left, nullptr};
     ssm s = mo.view();
     ssm_filtered f;
     EXPECT_FALSE(ssm_filter(&s, y.data(), 0, &mem.a, &stop, &f));

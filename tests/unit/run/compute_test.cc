@@ -171,6 +171,50 @@ TEST_F(compute_pool, waits_for_a_cancelled_function_to_notice)
     });
 }
 
+/* Lets a function go at the third tick, or fails there. */
+struct ticks {
+    held *h;
+    struct ctx *ctx;
+    int count;
+    bool fails;
+};
+
+enum status
+on_tick(void *arg)
+{
+    auto *t = static_cast<ticks *>(arg);
+    if (++t->count < 3)
+        return fiber_sleep(t->ctx, USEC(300)); /* as one that sends */
+    if (t->fails)
+        return fail_plain(t->ctx, INTERNAL_ERROR);
+    t->h->let_go = true;
+    return OK;
+}
+
+TEST_F(compute_pool, tells_a_watch_while_it_computes)
+{
+    start(1, 16);
+    run([&](struct reactor *) {
+        test_ctx ctx;
+        held h;
+        ticks t = {&h, &ctx, 0, false};
+        const struct compute_watch watch = {USEC(500), on_tick, &t};
+        EXPECT_EQ(compute_run_watched(&ctx, hold, &h, &watch), OK);
+        EXPECT_GE(t.count, 3);
+        EXPECT_FALSE(h.noticed);
+        EXPECT_EQ(fiber_sleep(&ctx, MSEC(2)), OK); /* no timer is left behind */
+        /* A watch that fails cancels it, and its failure is the one that is told. */
+        held g;
+        ticks f = {&g, &ctx, 0, true};
+        const struct compute_watch failing = {USEC(500), on_tick, &f};
+        EXPECT_EQ(compute_run_watched(&ctx, hold, &g, &failing), INTERNAL);
+        EXPECT_EQ(ctx.error.reason, REASON_INTERNAL_ERROR);
+        EXPECT_EQ(f.count, 3);
+        EXPECT_EQ(g.ended, g.begun);
+        EXPECT_EQ(g.noticed, g.begun);
+    });
+}
+
 TEST_F(compute_pool, gives_up_at_the_deadline)
 {
     start(1, 16);

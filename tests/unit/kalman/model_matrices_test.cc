@@ -1,0 +1,611 @@
+/*
+ * Models against the same models written out by hand: the matrices of their textbook form, through
+ * the joint distribution (ssm_oracle.h), which shares no code with the filter. And: whatever takes
+ * long stops within a bounded number of steps.
+ */
+#include <gtest/gtest.h>
+
+#include "ssm_oracle.h"
+
+extern "C" {
+#include "kalman/analysis.h"
+#include "kalman/fit.h"
+#include "kalman/model.h"
+}
+
+namespace
+{
+
+struct Memory {
+    arena a;
+    Memory()
+    {
+        arena_init(&a, 0);
+    }
+    ~Memory()
+    {
+        arena_fini(&a);
+    }
+};
+
+model_value
+given(double x)
+{
+    return {true, x};
+}
+
+/* A square matrix set into another. */
+void
+put(std::vector<double> &to, size_t width, size_t at, const std::vector<double> &x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++)
+            to[(at + i) * width + at + j] = x[i * n + j];
+    }
+}
+
+/* m states without noise, diffuse, one series. */
+Model
+empty(size_t n, size_t m)
+{
+    Model o;
+    o.n = n;
+    o.p = 1;
+    o.m = o.r = m;
+    o.z.assign(m, 0);
+    o.t.assign(m * m, 0);
+    o.rr.assign(m * m, 0);
+    for (size_t i = 0; i < m; i++)
+        o.rr[i * m + i] = 1;
+    o.h = {0};
+    o.q.assign(m * m, 0);
+    o.a1.assign(m, 0);
+    o.p1.assign(m * m, 0);
+    o.p1_inf.assign(m, 1);
+    return o;
+}
+
+/* The likelihood, and the signal given all values with its variance at each time. */
+void
+expect_same(const model_spec &spec, const Model &hand, const std::vector<double> &y)
+{
+    Memory mem;
+    model *m = model_new(&spec, hand.n, &mem.a);
+    model_apply(m);
+    ssm_filtered f;
+    ssm_smoothed o;
+    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FOR_SMOOTHER, &mem.a, nullptr, &f));
+    ASSERT_TRUE(ssm_smooth(&m->s, &f, SSM_SMOOTH_VARIANCE, &mem.a, nullptr, &o));
+    Oracle oracle(hand, y, hand.n);
+    ASSERT_TRUE(oracle.identified);
+    double ll = static_cast<double>(oracle.log_likelihood());
+    EXPECT_NEAR(ssm_log_likelihood(&f, SSM_FULL), ll, 1e-8 * (1 + std::fabs(ll)));
+    for (size_t t = 0; t < hand.n; t++) {
+        double mean = 0, variance = 0, mine = 0, my_variance = 0;
+        const double *z = ssm_at(m->s.z, t);
+        const double *hz = hand.z.data() + (hand.z.size() > hand.m * hand.p ? t * hand.m : 0);
+        for (size_t i = 0; i < m->s.m; i++) {
+            mine += z[i] * o.alpha[t * m->s.m + i];
+            for (size_t j = 0; j < m->s.m; j++)
+                my_variance += z[i] * z[j] * o.variance[(t * m->s.m + i) * m->s.m + j];
+        }
+        for (size_t i = 0; i < hand.m; i++) {
+            for (size_t j = 0; j < hand.m; j++) {
+                double cov;
+                oracle.given(oracle.alpha[t][i], oracle.alpha[t][j], &mean, &cov);
+                variance += hz[i] * hz[j] * cov;
+            }
+        }
+        double signal = 0;
+        for (size_t i = 0; i < hand.m; i++) {
+            double cov;
+            oracle.given(oracle.alpha[t][i], oracle.alpha[t][i], &mean, &cov);
+            signal += hz[i] * mean;
+        }
+        EXPECT_NEAR(mine, signal, 1e-7 * (1 + std::fabs(signal))) << t;
+        EXPECT_NEAR(my_variance, variance, 1e-7 * (1 + std::fabs(variance))) << t;
+    }
+}
+
+std::vector<double>
+wave(size_t n)
+{
+    Random rnd(11);
+    std::vector<double> y(n);
+    for (size_t t = 0; t < n; t++)
+        y[t] = 10 + 0.3 * static_cast<double>(t) + static_cast<double>(t % 4) -
+               static_cast<double>(t % 3) + rnd.normal();
+    y[5] = y[6] = NAN;
+    return y;
+}
+
+/* Harvey (1989), 2.3.4: gamma[t] = -gamma[t-1] - ... - gamma[t-s+2] + omega. */
+std::vector<double>
+dummies(size_t states)
+{
+    std::vector<double> t(states * states, 0);
+    for (size_t j = 0; j < states; j++)
+        t[j] = -1;
+    for (size_t i = 1; i < states; i++)
+        t[i * states + i - 1] = 1;
+    return t;
+}
+
+TEST(ByHand, TwoSeasonalsAndATrend)
+{
+    const size_t n = 16;
+    /* Level, slope; dummies of period 4; both harmonics of period 3 have one frequency. */
+    Model o = empty(n, 7);
+    const double w = 2 * M_PI / 3, c = std::cos(w), s = std::sin(w);
+    o.z = {1, 0, 1, 0, 0, 1, 0};
+    put(o.t, 7, 0, {1, 1, 0, 1}, 2);
+    put(o.t, 7, 2, dummies(3), 3);
+    put(o.t, 7, 5, {c, s, -s, c}, 2);
+    o.h = {0.8};
+    const double q[] = {0.3, 0.01, 0.2, 0, 0, 0.05, 0.05};
+    for (size_t i = 0; i < 7; i++)
+        o.q[i * 7 + i] = q[i];
+    const model_seasonal seasons[] = {{4, false, 0, given(0.2)}, {3, true, 0, given(0.05)}};
+    model_spec spec = {};
+    spec.kind = MODEL_STRUCTURAL;
+    spec.structural.trend = MODEL_LINEAR_TREND;
+    spec.structural.observation_variance = given(0.8);
+    spec.structural.level_variance = given(0.3);
+    spec.structural.slope_variance = given(0.01);
+    spec.structural.seasonals = seasons;
+    spec.structural.seasonal_count = 2;
+    expect_same(spec, o, wave(n));
+}
+
+TEST(ByHand, TimeVaryingCoefficientAndAnIntercept)
+{
+    const size_t n = 14;
+    std::vector<double> x(n), fixed(n);
+    for (size_t t = 0; t < n; t++) {
+        x[t] = std::cos(static_cast<double>(t));
+        fixed[t] = static_cast<double>(t % 5);
+    }
+    Model o = empty(n, 3);
+    o.z.clear();
+    for (size_t t = 0; t < n; t++) {
+        o.z.insert(o.z.end(), {1, x[t], fixed[t]});
+    }
+    put(o.t, 3, 0, {1, 0, 0, 0, 1, 0, 0, 0, 1}, 3);
+    o.h = {0.5};
+    o.q[4] = 0.07; /* of the first coefficient; the level is a constant */
+    const model_regressor r[] = {{x.data(), given(0.07)}, {fixed.data(), given(0)}};
+    model_spec spec = {};
+    spec.kind = MODEL_STRUCTURAL;
+    spec.structural.trend = MODEL_FIXED_LEVEL;
+    spec.structural.observation_variance = given(0.5);
+    spec.structural.regressors = r;
+    spec.structural.regressor_count = 2;
+    expect_same(spec, o, wave(n));
+}
+
+TEST(ByHand, RandomWalkWithoutNoise)
+{
+    /* Its differences are independent: over a gap of k steps their variance is 2 k. */
+    model_spec spec = {};
+    spec.kind = MODEL_STRUCTURAL;
+    spec.structural.trend = MODEL_LOCAL_LEVEL;
+    spec.structural.observation_variance = given(0);
+    spec.structural.level_variance = given(2);
+    std::vector<double> y = wave(20);
+    double ll = -0.5 * std::log(2 * M_PI); /* the diffuse value */
+    for (size_t t = 1, last = 0; t < y.size(); t++) {
+        if (std::isnan(y[t]))
+            continue;
+        double v = 2 * static_cast<double>(t - last), e = y[t] - y[last];
+        ll -= 0.5 * (std::log(2 * M_PI * v) + e * e / v);
+        last = t;
+    }
+    Memory mem;
+    model *m = model_new(&spec, y.size(), &mem.a);
+    model_apply(m);
+    ssm_filtered f;
+    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FILTERED, &mem.a, nullptr, &f));
+    EXPECT_NEAR(ssm_log_likelihood(&f, SSM_FULL), ll, 1e-11);
+    EXPECT_EQ(f.att[19], y[19]);
+    EXPECT_EQ(f.ptt[19], 0);
+}
+
+/* statsmodels 0.15.0: UnobservedComponents(level='lltrend', seasonal=4, freq_seasonal=[{'period':
+ * 12, 'harmonics': 3}], use_exact_diffuse=True).smooth([3e-4, 5e-4, 1e-6, 2e-5, 1e-5]) */
+TEST(Statsmodels, TwoSeasonals)
+{
+    std::vector<double> y = read_series("air_passengers.csv");
+    for (double &x : y)
+        x = std::log(x);
+    const model_seasonal seasons[] = {{4, false, 0, given(2e-5)}, {12, true, 3, given(1e-5)}};
+    model_spec spec = {};
+    spec.kind = MODEL_STRUCTURAL;
+    spec.structural.trend = MODEL_LINEAR_TREND;
+    spec.structural.observation_variance = given(3e-4);
+    spec.structural.level_variance = given(5e-4);
+    spec.structural.slope_variance = given(1e-6);
+    spec.structural.seasonals = seasons;
+    spec.structural.seasonal_count = 2;
+    Memory mem;
+    model *m = model_new(&spec, y.size(), &mem.a);
+    model_apply(m);
+    ssm_filtered f;
+    ssm_smoothed o;
+    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FOR_SMOOTHER | SSM_KEEP_FILTERED, &mem.a,
+                           nullptr, &f));
+    ASSERT_TRUE(ssm_smooth(&m->s, &f, SSM_SMOOTH_VARIANCE, &mem.a, nullptr, &o));
+    ASSERT_EQ(m->s.m, 11u);
+    EXPECT_NEAR(ssm_log_likelihood(&f, SSM_FULL), 111.62769134622917, 1e-8);
+    const double last[] = {6.191529292699772, 0.008131948178303077, 0.023885686529742874,
+                           -0.013177189907382446};
+    const double first[] = {4.810220238774527, 0.009428499034040527, -0.009404595678612685};
+    const double variance[] = {0.0005618674495964941, 2.2920994898116206e-05,
+                               6.316825665905214e-05};
+    for (size_t i = 0; i < 4; i++)
+        EXPECT_NEAR(f.att[143 * 11 + i], last[i], 1e-9);
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_NEAR(o.alpha[i], first[i], 1e-9);
+        EXPECT_NEAR(o.variance[12 * i], variance[i], 1e-10);
+    }
+}
+
+/* SARIMAX((1, 1, 1), (1, 0, 1, 12), use_exact_diffuse=True) and SARIMAX((2, 0, 2), (1, 0, 0, 4)).
+ */
+TEST(Statsmodels, SeasonalArima)
+{
+    std::vector<double> y = read_series("air_passengers.csv");
+    for (double &x : y)
+        x = std::log(x);
+    const double ar[] = {0.3}, ma[] = {-0.5}, sar[] = {0.9}, sma[] = {-0.4};
+    model_spec spec = {};
+    spec.kind = MODEL_ARIMA;
+    spec.arima.p = spec.arima.d = spec.arima.q = spec.arima.sp = spec.arima.sq = 1;
+    spec.arima.s = 12;
+    spec.arima.ar = ar;
+    spec.arima.ma = ma;
+    spec.arima.sar = sar;
+    spec.arima.sma = sma;
+    spec.arima.variance = given(0.0015);
+    auto likelihood = [](const model_spec &s, const std::vector<double> &values) {
+        Memory mem;
+        model *m = model_new(&s, values.size(), &mem.a);
+        model_apply(m);
+        ssm_filtered f;
+        EXPECT_TRUE(ssm_filter(&m->s, values.data(), 0, &mem.a, nullptr, &f));
+        return ssm_log_likelihood(&f, SSM_FULL);
+    };
+    EXPECT_NEAR(likelihood(spec, y), 232.46724507028603, 1e-8);
+    const double ar2[] = {0.5, 0.2}, ma2[] = {-0.3, 0.1}, sar4[] = {0.4};
+    model_spec two = {};
+    two.kind = MODEL_ARIMA;
+    two.arima.p = two.arima.q = 2;
+    two.arima.sp = 1;
+    two.arima.s = 4;
+    two.arima.ar = ar2;
+    two.arima.ma = ma2;
+    two.arima.sar = sar4;
+    two.arima.variance = given(20000);
+    EXPECT_NEAR(likelihood(two, nile()), -768.841271526925, 1e-8);
+}
+
+/* The matrix exponential of x dt by its series; small matrices, small dt. */
+std::vector<long double>
+exponential(const std::vector<long double> &x, size_t m, long double dt)
+{
+    std::vector<long double> sum(m * m, 0), term(m * m, 0), next(m * m);
+    for (size_t i = 0; i < m; i++)
+        sum[i * m + i] = term[i * m + i] = 1;
+    for (int k = 1; k < 40; k++) {
+        std::fill(next.begin(), next.end(), 0.0L);
+        for (size_t i = 0; i < m; i++) {
+            for (size_t j = 0; j < m; j++) {
+                for (size_t e = 0; e < m; e++)
+                    next[i * m + j] += term[i * m + e] * x[e * m + j] * dt / k;
+            }
+        }
+        term = next;
+        for (size_t i = 0; i < m * m; i++)
+            sum[i] += term[i];
+    }
+    return sum;
+}
+
+/*
+ * T = exp(F dt) and Q = integral of exp(F s) g g' exp(F s)' by Van Loan (1978): no closed form of
+ * ours in it.
+ */
+void
+discretize(const std::vector<long double> &f, size_t m, double intensity, double dt,
+           std::vector<double> *t, std::vector<double> *q)
+{
+    std::vector<long double> x(4 * m * m, 0);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < m; j++) {
+            x[i * 2 * m + j] = -f[i * m + j];
+            x[(m + i) * 2 * m + m + j] = f[j * m + i];
+        }
+    }
+    x[(m - 1) * 2 * m + 2 * m - 1] = intensity; /* noise drives the last element */
+    std::vector<long double> e = exponential(x, 2 * m, dt);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < m; j++) {
+            t->push_back(static_cast<double>(e[(m + j) * 2 * m + m + i]));
+            long double sum = 0;
+            for (size_t k = 0; k < m; k++)
+                sum += e[(m + k) * 2 * m + m + i] * e[k * 2 * m + m + j];
+            q->push_back(static_cast<double>(sum));
+        }
+    }
+}
+
+TEST(ByHand, MotionsAtIrregularTimes)
+{
+    const std::vector<double> times = {0, 0.3, 0.35, 1.1, 1.1, 2, 3.7, 4, 4.5, 5, 5.25, 6.5};
+    const size_t n = times.size();
+    std::vector<double> y = wave(n);
+    for (model_motion_kind kind : {MODEL_VELOCITY, MODEL_ACCELERATION, MODEL_ORNSTEIN_UHLENBECK}) {
+        SCOPED_TRACE(kind);
+        bool ou = kind == MODEL_ORNSTEIN_UHLENBECK;
+        size_t m = kind == MODEL_ACCELERATION ? 3 : kind == MODEL_VELOCITY ? 2 : 1;
+        std::vector<long double> f(m * m, 0);
+        for (size_t i = 0; i + 1 < m; i++)
+            f[i * m + i + 1] = 1;
+        if (ou)
+            f[0] = -0.4L;
+        Model o = empty(n, m);
+        o.t.clear();
+        o.q.clear();
+        for (size_t t = 0; t < n; t++)
+            discretize(f, m, 0.7, t + 1 < n ? times[t + 1] - times[t] : 0, &o.t, &o.q);
+        o.z[0] = 1;
+        o.h = {0.3};
+        if (ou) { /* around a known mean */
+            o.d = {9.};
+            o.p1_inf = {0};
+            o.p1 = {0.7 / 0.8};
+        }
+        model_spec spec = {};
+        spec.kind = MODEL_MOTION;
+        spec.motion.kind = kind;
+        spec.motion.axes = 1;
+        spec.motion.observation_variance = given(0.3);
+        spec.motion.intensity = given(0.7);
+        spec.motion.rate = given(0.4);
+        if (ou)
+            spec.motion.mean = given(9);
+        spec.times = times.data();
+        if (!ou) {
+            expect_same(spec, o, y);
+            continue;
+        }
+        /* Ours has the mean as a second state: the likelihood is what both have. */
+        Memory mem;
+        model *mine = model_new(&spec, n, &mem.a);
+        model_apply(mine);
+        ssm_filtered r;
+        ASSERT_TRUE(ssm_filter(&mine->s, y.data(), 0, &mem.a, nullptr, &r));
+        Oracle oracle(o, y, n);
+        EXPECT_NEAR(ssm_log_likelihood(&r, SSM_FULL), static_cast<double>(oracle.log_likelihood()),
+                    1e-9);
+    }
+}
+
+TEST(ByHand, ControlInputsOfEachStep)
+{
+    /* A thermostat: the state moves by what is put in, c of each step; d shifts what is seen. */
+    const size_t n = 16;
+    Random rnd(3);
+    std::vector<double> c(2 * n), d(n);
+    for (double &x : c)
+        x = rnd.normal();
+    for (double &x : d)
+        x = rnd.normal();
+    Model o = empty(n, 2);
+    o.z = {1, 0.5};
+    o.t = {0.9, 0.1, 0, 0.8};
+    o.c = c;
+    o.d = d;
+    o.h = {0.2};
+    o.r = 1;
+    o.rr = {1, 0.3};
+    o.q = {0.4};
+    o.p1_inf = {0, 0};
+    o.p1 = {2, 0.1, 0.1, 1};
+    o.a1 = {1, -1};
+    model_spec spec = {};
+    spec.kind = MODEL_FREE;
+    model_free &f = spec.free;
+    f.p = f.r = 1;
+    f.m = 2;
+    f.z = o.z.data();
+    f.t = o.t.data();
+    f.h = o.h.data();
+    f.q = o.q.data();
+    f.rr = o.rr.data();
+    f.a1 = o.a1.data();
+    f.p1 = o.p1.data();
+    f.c = c.data();
+    f.c_varies = true;
+    f.d = d.data();
+    f.d_varies = true;
+    std::vector<double> y = wave(n);
+    Memory mem;
+    model *m = model_new(&spec, n, &mem.a);
+    model_apply(m);
+    ssm_filtered r;
+    ssm_smoothed s;
+    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FOR_SMOOTHER, &mem.a, nullptr, &r));
+    ASSERT_TRUE(ssm_smooth(&m->s, &r, 1, &mem.a, nullptr, &s));
+    Oracle oracle(o, y, n);
+    EXPECT_NEAR(ssm_log_likelihood(&r, SSM_FULL), static_cast<double>(oracle.log_likelihood()),
+                1e-9);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t i = 0; i < 2; i++) {
+            double mean, cov;
+            oracle.given(oracle.alpha[t][i], oracle.alpha[t][i], &mean, &cov);
+            EXPECT_NEAR(s.alpha[2 * t + i], mean, 1e-9);
+            EXPECT_NEAR(s.variance[4 * t + 3 * i], cov, 1e-9);
+        }
+    }
+}
+
+/* Two readings of one level that nearly agree: F of the second is what is left of rounding. */
+TEST(Hard, NearlySingularPredictions)
+{
+    for (double h : {0., 1e-300, 1e-30, 1e-16, 1e-8}) {
+        SCOPED_TRACE(h);
+        const size_t n = 60;
+        Model o = empty(n, 2);
+        o.p = 2;
+        o.z = {1, 0, 1, 1e-9};
+        o.t = {1, 1, 0, 1};
+        o.h = {h, h};
+        o.q = {1, 0, 0, 1e-6};
+        std::vector<double> y(2 * n);
+        Random rnd(5);
+        double level = 0;
+        for (size_t t = 0; t < n; t++) {
+            level += rnd.normal();
+            y[2 * t] = y[2 * t + 1] = level;
+        }
+        Memory mem;
+        ssm s = o.view();
+        ssm_filtered f;
+        ssm_smoothed r;
+        ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER | SSM_KEEP_FILTERED, &mem.a,
+                               nullptr, &f));
+        ASSERT_TRUE(ssm_smooth(&s, &f, 7, &mem.a, nullptr, &r));
+        for (size_t t = f.diffuse_steps; t < n; t++) {
+            for (const double *p : {f.ptt + 4 * t, r.variance + 4 * t}) {
+                ASSERT_GE(p[0], 0);
+                ASSERT_GE(p[3], 0);
+                ASSERT_EQ(p[1], p[2]);
+                ASSERT_GE(p[0] * p[3] - p[1] * p[1], -1e-12 * (1 + p[0] * p[3])) << t;
+            }
+            ASSERT_TRUE(std::isfinite(f.att[2 * t]) && std::isfinite(r.alpha[2 * t])) << t;
+            ASSERT_NEAR(f.att[2 * t], y[2 * t], 1e-3 * (1 + std::fabs(y[2 * t]))) << t;
+        }
+    }
+}
+
+/* ---- stopping ----------------------------------------------------------------------------------
+ */
+
+/* Says stop at question `at`, and remembers how many steps were begun by then. */
+struct Stopper {
+    ssm_progress progress = {};
+    uint64_t asked = 0, at, steps = 0, largest = 0;
+    explicit Stopper(uint64_t n) : at(n)
+    {
+    }
+    ssm_stop stop()
+    {
+        return {ask, this, &progress};
+    }
+    static bool ask(void *arg)
+    {
+        auto *s = static_cast<Stopper *>(arg);
+        uint64_t now = __atomic_load_n(&s->progress.steps, __ATOMIC_RELAXED);
+        s->largest = std::max(s->largest, now - s->steps);
+        if (s->asked < s->at)
+            s->steps = now;
+        return ++s->asked >= s->at;
+    }
+};
+
+/* `work` asks at least every `bound` steps, and stops at the question that says so, or after a few
+ * `more` of them. */
+template <typename Work>
+void
+expect_stops(uint64_t bound, Work work, uint64_t more = 0)
+{
+    Stopper never(UINT64_MAX);
+    ssm_stop stop = never.stop();
+    ASSERT_TRUE(work(&stop));
+    EXPECT_LE(never.largest, bound);
+    ASSERT_GT(never.asked, 3u);
+    for (uint64_t at : {uint64_t(1), uint64_t(2), never.asked / 2, never.asked}) {
+        Stopper s(at);
+        stop = s.stop();
+        EXPECT_FALSE(work(&stop));
+        EXPECT_LE(s.asked, at + more); /* and each of these stops what asked, too */
+    }
+}
+
+TEST(Stops, WithinABoundedNumberOfSteps)
+{
+    const size_t n = 3000;
+    Model o = empty(n, 2);
+    o.z = {1, 0};
+    o.t = {1, 1, 0, 1};
+    o.h = {1};
+    o.q = {1, 0, 0, 0.1};
+    std::vector<double> y = wave(n);
+    ssm s = o.view();
+    Memory whole;
+    ssm_filtered f;
+    ssm_smoothed r;
+    ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER, &whole.a, nullptr, &f));
+    ASSERT_TRUE(ssm_smooth(&s, &f, 1, &whole.a, nullptr, &r));
+    expect_stops(256, [&](ssm_stop *stop) {
+        Memory mem;
+        ssm_filtered out;
+        return ssm_filter(&s, y.data(), 0, &mem.a, stop, &out);
+    });
+    expect_stops(256, [&](ssm_stop *stop) {
+        Memory mem;
+        ssm_smoothed out;
+        return ssm_smooth(&s, &f, 7, &mem.a, stop, &out);
+    });
+    expect_stops(256, [&](ssm_stop *stop) {
+        Memory mem;
+        ssm_smoothed out;
+        return ssm_smooth_lag(&s, &f, 10, 1, &mem.a, stop, &out);
+    });
+    expect_stops(256, [&](ssm_stop *stop) {
+        Memory mem;
+        stats_random rnd;
+        std::vector<double> states(2 * n);
+        stats_seed(&rnd, 1);
+        return analysis_draw_given(&s, y.data(), r.alpha, &rnd, &mem.a, stop, states.data());
+    });
+    std::vector<const double *> many(20, y.data());
+    expect_stops(8 * 256, [&](ssm_stop *stop) { /* eight series take each step together */
+                                                Memory mem;
+                                                analysis_batch out;
+                                                return analysis_filter_batch(
+                                                    &s, many.data(), many.size(), false, false,
+                                                    SSM_FULL, &mem.a, stop, &out);
+    });
+}
+
+TEST(Stops, SearchesToo)
+{
+    std::vector<double> y = wave(600);
+    for (fit_method method : {FIT_LBFGS, FIT_EM}) {
+        model_spec spec = {};
+        spec.kind = MODEL_STRUCTURAL;
+        spec.structural.trend = MODEL_LINEAR_TREND;
+        expect_stops(
+            256,
+            [&](ssm_stop *stop) {
+                Memory mem;
+                fit_options opt = {method, method == FIT_EM ? 20u : 0u, true};
+                fit_result out;
+                model *m = model_new(&spec, y.size(), &mem.a);
+                return fit_model(m, y.data(), &opt, &mem.a, stop, &out) == FIT_OK;
+            },
+            8);
+    }
+}
+
+TEST(Stops, LargeModelsAskMoreOften)
+{
+    /* A step of 128 dense states is of the order of 128^3. */
+    EXPECT_EQ(ssm_stop_period(1), 256u);
+    EXPECT_EQ(ssm_stop_period(13), 256u);
+    EXPECT_LE(ssm_stop_period(128), 4u);
+    EXPECT_GE(ssm_stop_period(1000), 1u);
+}
+
+} // namespace
