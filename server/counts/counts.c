@@ -24,6 +24,7 @@ counts_attach(struct reactor *r)
     counts_tally_init(c);
     counts_tell_init(c);
     counts_watch_init(c);
+    counts_retention_init(c);
 }
 
 void
@@ -32,6 +33,7 @@ counts_detach(struct reactor *r)
     struct counts_reactor *c = counts_of(r);
     if (!c)
         return;
+    counts_retention_fini(c);
     counts_watch_fini(c);
     counts_tell_fini(c);
     counts_tally_fini(c);

@@ -440,7 +440,7 @@ list_readings(struct call *call, const Luna__V1__ListReadingsRequest *req,
     resp->readings = arena_new_n(a, Luna__V1__Reading *, resp->n_readings);
     for (size_t i = 0; i < resp->n_readings; i++)
         resp->readings[i] = counts_write_reading(a, &rows[i]);
-    return OK;
+    return counts_answer_horizon(&call->ctx, &resp->rolled_off_before);
 }
 
 /* ---- counts ---------------------------------------------------------------------------------- */
@@ -563,18 +563,51 @@ get_estimate(struct call *call, const Luna__V1__GetEstimateRequest *req,
 {
     struct ctx *ctx = &call->ctx;
     struct counts_estimate e;
+    const struct counts_drift drift = {
+        .error_rate = req->error_rate != 0 ? req->error_rate : 0.02,
+        .daily_variance = req->daily_variance,
+    };
     usec_t at = clock_wall_us();
     enum status st = counts_read_time(ctx, "at", req->at, &at);
     if (st == OK)
-        st = counts_estimate(ctx, req->space_id, at, req->error_rate != 0 ? req->error_rate : 0.02,
-                             &e);
+        st = counts_estimate(ctx, req->space_id, at, &drift, &e);
     if (st != OK)
         return st;
     resp->space_id = req->space_id;
-    resp->at = counts_write_time(ctx->arena, at);
+    resp->at = counts_write_time(ctx->arena, e.at);
     resp->count = e.count;
     resp->estimate = e.estimate;
     resp->deviation = e.deviation;
     resp->calibrations = e.calibrations;
     return OK;
+}
+
+/* ---- retention ------------------------------------------------------------------------------- */
+
+static enum status
+get_retention(struct call *call, const Luna__V1__GetRetentionRequest *req,
+              Luna__V1__GetRetentionResponse *resp)
+{
+    struct counts_policy p;
+    (void)req;
+    enum status st = counts_get_policy(&call->ctx, &p);
+    if (st == OK)
+        resp->retention = counts_write_retention(call->ctx.arena, &p);
+    return st;
+}
+
+static enum status
+update_retention(struct call *call, const Luna__V1__UpdateRetentionRequest *req,
+                 Luna__V1__UpdateRetentionResponse *resp)
+{
+    struct counts_policy p;
+    const struct counts_policy_change change = {
+        .has_retention_days = req->retention_days_presence_case != 0,
+        .retention_days = req->retention_days_presence_case ? req->retention_days : 0,
+        .grain_seconds = req->rollup_seconds,
+    };
+    enum status st = counts_set_policy(&call->ctx, &change, &p);
+    if (st == OK)
+        resp->retention = counts_write_retention(call->ctx.arena, &p);
+    return st;
 }

@@ -36,6 +36,7 @@ struct exporter {
     size_t n;
     int64_t total;
     uint32_t crc;
+    usec_t horizon;
 };
 
 static enum status
@@ -52,6 +53,7 @@ send_events(struct exporter *x, bool complete)
     m->complete = complete;
     m->total = complete ? x->total : 0;
     m->crc32c = complete ? x->crc : 0;
+    m->rolled_off_before = complete ? counts_write_time(a, x->horizon) : NULL;
     return stream_send(x->out, &m->base);
 }
 
@@ -77,6 +79,7 @@ counts_serve_export(struct call *call, const Luna__V1__ExportCountsRequest *req,
                                  .to = DB_INFINITY,
                                  .known_at = DB_INFINITY};
     struct exporter *x = arena_new(ctx->arena, struct exporter);
+    struct counts_policy p = {0};
     x->out = out;
     enum status st = counts_read_time(ctx, "from", req->from, &range.from);
     if (st == OK)
@@ -85,6 +88,9 @@ counts_serve_export(struct call *call, const Luna__V1__ExportCountsRequest *req,
         st = counts_each_event(ctx, &range, export_event, x);
     if (st == OK && x->n > 0)
         st = send_events(x, false);
+    if (st == OK)
+        st = counts_get_policy(ctx, &p);
+    x->horizon = p.horizon;
     return st == OK ? send_events(x, true) : st;
 }
 

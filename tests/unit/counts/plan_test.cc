@@ -29,9 +29,10 @@ run(PGconn *c, const std::string &sql)
 std::string
 statement(const std::string &name)
 {
-    for (size_t i = 0; i < counts_sql.n; i++)
-        if (counts_sql.stmts[i]->name == name)
-            return counts_sql.stmts[i]->sql;
+    for (const struct db_sql *set : {&counts_sql, &counts_roll_sql})
+        for (size_t i = 0; i < set->n; i++)
+            if (set->stmts[i]->name == name)
+                return set->stmts[i]->sql;
     ADD_FAILURE() << "there is no statement " << name;
     return "";
 }
