@@ -444,7 +444,9 @@ find_first(struct ctx *ctx, int64_t space_id, const struct counts_policy *p,
                             DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id)),
                             REASON_INTERNAL_ERROR, &sum);
     if (st == OK && sum.at != 0 && sum.at < *ret)
-        *ret = sum.at / grain * grain;
+        *ret = sum.at;
+    if (*ret < p->horizon)
+        *ret = *ret / grain * grain;
     return st;
 }
 

@@ -135,7 +135,9 @@ counts_roll_off(struct ctx *ctx, struct counts_rolled *ret)
         if (st == OK)
             add(ret, &r);
     }
-    return st;
+    if (st != OK || r.busy)
+        return st;
+    return db_exec(ctx, &sql_counts_rolled_off, DB_ARGS(account, db_timestamptz(due.at)), NULL);
 }
 
 enum status

@@ -66,6 +66,11 @@ SELECT luna_counts_move_horizon($1) AS at;
 SELECT next_dpu, readings, sums, busy
 FROM luna_counts_roll_off($1, $2, $3);
 
+-- Behind the last of them: nothing is left before $2.
+-- name: counts_rolled_off :exec
+-- params: int8, timestamptz
+UPDATE counts_retention SET done_until = $2 WHERE account_id = $1 AND horizon = $2;
+
 -- name: counts_roll_off_plan :one
 -- params: int8, int4, timestamptz
 -- row: counts_rolling
