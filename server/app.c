@@ -50,8 +50,8 @@ struct app {
     char missing[256]; /* what is waited for; "" when ready */
 };
 
-static const struct db_sql *const all_sql[] = {&gate_sql, &quota_sql, &quota_limits_sql,
-                                               &kalman_sql, &counts_sql,      &counts_roll_sql};
+static const struct db_sql *const all_sql[] = {&gate_sql,   &quota_sql,  &quota_limits_sql,
+                                               &kalman_sql, &counts_sql, &counts_roll_sql};
 static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service,
                                                          &limiter_service, &counts_service};
 

@@ -246,15 +246,16 @@ struct counts_value {
     int64_t exits;
     int32_t capacity; /* of the space; 0: not known */
     usec_t at;        /* of counts_at: the instant of which it is the count */
-    bool rolled_off;  /* raw readings are gone: `at` is the end of a roll-up, not behind what was asked */
+    bool rolled_off;  /* raw readings are gone: `at` is the end of a roll-up, not behind what was
+                         asked */
 };
 
 /* By everything received so far. Calls for the same space in one turn share a statement, which
  * begins after each of them has come. Fails: SPACE_NOT_FOUND. */
 enum status counts_current(struct ctx *ctx, int64_t space_id, struct counts_value *ret) WARN_UNUSED;
 
-/* At `at`, inclusive, by what was known at `known_at` (DB_INFINITY: now). Before the horizon: at the
- * newest end of a roll-up not behind `at`. Fails: SPACE_NOT_FOUND; READINGS_ROLLED_OFF for a
+/* At `at`, inclusive, by what was known at `known_at` (DB_INFINITY: now). Before the horizon: at
+ * the newest end of a roll-up not behind `at`. Fails: SPACE_NOT_FOUND; READINGS_ROLLED_OFF for a
  * `known_at` before the roll-off. */
 enum status counts_at(struct ctx *ctx, int64_t space_id, usec_t at, usec_t known_at,
                       struct counts_value *ret) WARN_UNUSED;

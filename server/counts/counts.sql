@@ -173,8 +173,8 @@ RETURNING doorway_id, name, ingress_space_id, egress_space_id, created_at, updat
 
 -- name: counts_doorway_holds :one
 -- params: int8, int8
--- row: db_int8
-SELECT count(*) AS value
+-- row: counts_holds
+SELECT count(*) AS first, 0::bigint AS second
 FROM counts_assignment
 WHERE account_id = $1 AND doorway_id = $2 AND superseded_at IS NULL;
 

@@ -223,8 +223,8 @@ move_in_tx(struct ctx *ctx, void *arg)
     if (st == OK && found)
         st = end_at(ctx, m, &old);
     if (st == OK && m->doorway_id != 0)
-        st = insert(ctx, m->dpu_id, m->doorway_id, m->at, found ? old.ends_at : DB_INFINITY,
-                    m->ret);
+        st =
+            insert(ctx, m->dpu_id, m->doorway_id, m->at, found ? old.ends_at : DB_INFINITY, m->ret);
     return st;
 }
 

@@ -93,9 +93,8 @@ drift_init(struct drift_steps *d, struct arena *a, size_t room)
     d->values = arena_new_n(a, double, room);
     d->observed = arena_new_n(a, double, room);
     d->walked = arena_new_n(a, double, room);
-    d->k = (struct kalman_steps){.values = d->values,
-                                 .observation_variances = d->observed,
-                                 .level_variances = d->walked};
+    d->k = (struct kalman_steps){
+        .values = d->values, .observation_variances = d->observed, .level_variances = d->walked};
 }
 
 static void

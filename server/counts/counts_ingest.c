@@ -72,7 +72,7 @@ fail_reading(struct ctx *ctx, enum counts_outcome outcome)
 static enum counts_outcome
 outcome_of(int16_t refused)
 {
-    return refused == DB_UNKNOWN_DPU ? OUTCOME_UNKNOWN_DPU
+    return refused == DB_UNKNOWN_DPU  ? OUTCOME_UNKNOWN_DPU
            : refused == DB_ROLLED_OFF ? OUTCOME_ROLLED_OFF
                                       : OUTCOME_DUPLICATE;
 }

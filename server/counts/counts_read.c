@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "counts/counts.sql.h"
-#include "counts/counts_roll.sql.h"
 #include "counts/counts_bucket.h"
 #include "counts/counts_private.h"
+#include "counts/counts_roll.sql.h"
 
 /* ---- current: callers of the same space share a statement -------------------------------------
  */
@@ -159,12 +159,12 @@ count_at_known(struct ctx *ctx, int64_t space_id, usec_t at, usec_t known_at,
     const bool some_gone = p->horizon != -DB_INFINITY;
     if (some_gone && known_at < p->announced_at)
         return counts_fail_rolled_off(ctx, "it is not known what was known", p->announced_at);
-    enum status st = db_one(
-        ctx, &sql_counts_at_known,
-        DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id), db_timestamptz(floor),
-                db_timestamptz(known_at), db_timestamptz(p->horizon),
-                db_timestamptz(some_gone ? summed : -DB_INFINITY)),
-        REASON_SPACE_NOT_FOUND, ret);
+    enum status st =
+        db_one(ctx, &sql_counts_at_known,
+               DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id), db_timestamptz(floor),
+                       db_timestamptz(known_at), db_timestamptz(p->horizon),
+                       db_timestamptz(some_gone ? summed : -DB_INFINITY)),
+               REASON_SPACE_NOT_FOUND, ret);
     ret->at = floor;
     ret->rolled_off = some_gone && at < p->horizon;
     return st;
@@ -222,8 +222,9 @@ check_kept(struct ctx *ctx, usec_t from)
 {
     struct counts_policy p;
     enum status st = counts_get_policy(ctx, &p);
-    return st == OK && from < p.horizon ? counts_fail_rolled_off(ctx, "there are no events", p.horizon)
-                                        : st;
+    return st == OK && from < p.horizon
+               ? counts_fail_rolled_off(ctx, "there are no events", p.horizon)
+               : st;
 }
 
 enum status
@@ -259,11 +260,11 @@ each_row(struct ctx *ctx, const struct db_stmt *stmt, const struct counts_range 
 {
     struct db_stream *stream;
     struct arena scratch;
-    enum status st = db_stream_open(
-        ctx, stmt,
-        DB_ARGS(db_int8(ctx->who.account_id), db_int8(range->space_id), db_timestamptz(range->from),
-                db_timestamptz(range->to), db_timestamptz(range->known_at)),
-        &stream);
+    enum status st = db_stream_open(ctx, stmt,
+                                    DB_ARGS(db_int8(ctx->who.account_id), db_int8(range->space_id),
+                                            db_timestamptz(range->from), db_timestamptz(range->to),
+                                            db_timestamptz(range->known_at)),
+                                    &stream);
     if (st != OK)
         return st;
     arena_init(&scratch, 0);
@@ -425,9 +426,8 @@ mark_final(struct counts_bucket *buckets, size_t n, const struct counts_extent *
 static enum status
 read_extent(struct ctx *ctx, int64_t space_id, struct counts_extent *ret)
 {
-    return db_one(ctx, &sql_counts_extent,
-                  DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id)), REASON_INTERNAL_ERROR,
-                  ret);
+    return db_one(ctx, &sql_counts_extent, DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id)),
+                  REASON_INTERNAL_ERROR, ret);
 }
 
 /* The first instant of the extent, or of what is left before the horizon. */
@@ -440,9 +440,9 @@ find_first(struct ctx *ctx, int64_t space_id, const struct counts_policy *p,
     *ret = extent->has_first_at ? extent->first_at : DB_INFINITY;
     if (p->horizon == -DB_INFINITY)
         return OK;
-    enum status st = db_one(ctx, &sql_counts_first_sum,
-                            DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id)),
-                            REASON_INTERNAL_ERROR, &sum);
+    enum status st =
+        db_one(ctx, &sql_counts_first_sum, DB_ARGS(db_int8(ctx->who.account_id), db_int8(space_id)),
+               REASON_INTERNAL_ERROR, &sum);
     if (st == OK && sum.at != 0 && sum.at < *ret)
         *ret = sum.at;
     if (*ret < p->horizon)

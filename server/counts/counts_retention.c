@@ -206,8 +206,8 @@ roll_off_and_tell(struct ctx *ctx, void *arg)
     else
         fprintf(a->out,
                 "account %" PRId64 ": %s %" PRId64 " readings before %s, %s %" PRId64 " sums\n",
-                ctx->who.account_id, a->dry_run ? "would remove" : "removed", r.readings,
-                text, a->dry_run ? "keep" : "kept", r.sums);
+                ctx->who.account_id, a->dry_run ? "would remove" : "removed", r.readings, text,
+                a->dry_run ? "keep" : "kept", r.sums);
     return OK;
 }
 

@@ -9,7 +9,8 @@ check_steps(struct ctx *ctx, const struct kalman_steps *s)
 {
     if (s->n < 1 || s->n > KALMAN_MAX_STEPS)
         return fail_field(ctx, "n", "must be from 1 to %d", KALMAN_MAX_STEPS);
-    bool good = isfinite(s->initial_mean) && isfinite(s->initial_variance) && s->initial_variance >= 0;
+    bool good =
+        isfinite(s->initial_mean) && isfinite(s->initial_variance) && s->initial_variance >= 0;
     for (size_t i = 0; good && i < s->n; i++)
         good = !isinf(s->values[i]) && isfinite(s->observation_variances[i]) &&
                isfinite(s->level_variances[i]) && s->observation_variances[i] >= 0 &&

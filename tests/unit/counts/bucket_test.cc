@@ -43,7 +43,7 @@ TEST(bucket_fold, weighs_by_time)
     }
     struct bucket_fold f;
     bucket_fold_init(&f, b, 3, 2);
-    bucket_fold_step(&f, 25, 1, 0);  /* 3 */
+    bucket_fold_step(&f, 25, 1, 0); /* 3 */
     bucket_fold_step(&f, 75, 0, 1); /* 2 */
     bucket_fold_step(&f, 75, 0, 1); /* 1 */
     bucket_fold_step(&f, 200, 0, 1);

@@ -2,7 +2,7 @@
  * Roll-off of raw readings against a brute-force oracle that forgets nothing: random histories with
  * moves, calibrations, checkpoints and late readings are asked everything before and after; the
  * work is stopped between any two of its steps; writers and readers go on meanwhile.
- * LUNA_ROLL_OFF_HISTORIES says how many histories: 30 without.
+ * LUNA_ROLL_OFF_HISTORIES says how many histories: 12 without.
  */
 #include <map>
 #include <random>
@@ -166,8 +166,8 @@ class roll_off : public counts
                 if (h.dpu != r.dpu || r.at < h.from || r.at >= h.to || r.at < from || r.at >= to)
                     continue;
                 const int into = (space == a || (space == house && h.door == front)) ? 1
-                                 : space == b && h.door == inner                      ? -1
-                                                                                      : 0;
+                                 : space == b && h.door == inner                     ? -1
+                                                                                     : 0;
                 s.in += into * r.dir > 0;
                 s.out += into * r.dir < 0;
             }
@@ -262,7 +262,8 @@ class roll_off : public counts
         /* Buckets of all of the history, on the grain and longer. */
         const char *width = grain == kDay ? "1d" : grain == 3600 * kSecond ? "1h" : "15m";
         for (const char *w : {width, "2d"}) {
-            struct counts_range range = {pick(2) ? a : house, -DB_INFINITY, DB_INFINITY, DB_INFINITY};
+            struct counts_range range = {pick(2) ? a : house, -DB_INFINITY, DB_INFINITY,
+                                         DB_INFINITY};
             struct counts_bucket *buckets;
             size_t n;
             if (w == width && grain != kDay) {
@@ -486,7 +487,7 @@ roll_off::one_history(struct ctx *ctx, int64_t account)
 TEST_F(roll_off, random_histories)
 {
     const char *given = getenv("LUNA_ROLL_OFF_HISTORIES");
-    const int total = given ? std::stoi(given) : 30;
+    const int total = given ? std::stoi(given) : 12;
     pg().exec(database, "INSERT INTO account (account_name) SELECT 'more' || g FROM "
                         "generate_series(3, " +
                             std::to_string(total + 2) + ") g");

@@ -15,7 +15,8 @@ namespace
 
 using number = long double;
 
-/* Mean and variance of mu[i] given y[0..i], where y[k] = mu[k] + eps[k] is seen unless it is NaN. */
+/* Mean and variance of mu[i] given y[0..i], where y[k] = mu[k] + eps[k] is seen unless it is NaN.
+ */
 void
 condition(const struct kalman_steps &s, size_t i, number *mean, number *variance)
 {
@@ -56,8 +57,9 @@ condition(const struct kalman_steps &s, size_t i, number *mean, number *variance
 void
 run(void (*body)(struct ctx *))
 {
-    reactor_run_main([](struct ctx *ctx, void *arg) { reinterpret_cast<void (*)(struct ctx *)>(arg)(ctx); },
-                     reinterpret_cast<void *>(body));
+    reactor_run_main(
+        [](struct ctx *ctx, void *arg) { reinterpret_cast<void (*)(struct ctx *)>(arg)(ctx); },
+        reinterpret_cast<void *>(body));
 }
 
 TEST(kalman_steps, are_the_conditional_distribution)
@@ -74,8 +76,8 @@ TEST(kalman_steps, are_the_conditional_distribution)
                 h[i] = random() % 3 == 0 ? 0 : 4 * uniform(random); /* some are exact */
                 q[i] = 0.01 + 3 * uniform(random);
             }
-            const struct kalman_steps s = {y.data(),        h.data(), q.data(), n, normal(random),
-                                           uniform(random)};
+            const struct kalman_steps s = {y.data(), h.data(),       q.data(),
+                                           n,        normal(random), uniform(random)};
             ASSERT_EQ(kalman_filter_steps(ctx, &s, level.data(), variance.data()), OK);
             for (size_t i = 0; i < n; i++) {
                 number want;
