@@ -2,7 +2,7 @@
 """browser_stack.py SERVER GATEWAY -- COMMAND...: runs a command beside a whole Luna of its own.
 
 Starts PostgreSQL, Redis, luna-server and luna-gateway in a folder under /tmp, makes the account `demo`, and
-runs the command with LUNA_GATEWAY_URL, LUNA_KEY and LUNA_STACK (the folder). Its exit status is the command's.
+runs the command with LUNA_GATEWAY_URL, LUNA_GRPC (host:port), LUNA_KEY and LUNA_STACK (the folder). Its exit status is the command's.
 Everything is stopped and removed afterwards, whatever happens.
 """
 import glob
@@ -88,13 +88,14 @@ class Stack:
         self.wait("redis", lambda: os.path.exists(path))
 
     def start_luna(self):
-        rest = free_port()
+        rest, port = free_port(), free_port()
         grpc = "unix:" + os.path.join(self.folder, "luna.sock")
         env = dict(os.environ)
         env.update(LUNA_DATABASE_URL=f"host={self.folder} user=luna_app dbname=luna",
                    LUNA_DATABASE_OWNER_URL=f"host={self.folder} user=luna_owner dbname=luna",
                    LUNA_REDIS_URL=f"unix:{self.folder}/redis.sock", LUNA_KEY_SECRET="0123456789abcdef0123456789abcdef",
-                   LUNA_ANONYMOUS_ACCOUNT="", LUNA_LISTEN_ADDRESS=grpc, LUNA_ADMIN_ADDRESS="",
+                   LUNA_ANONYMOUS_ACCOUNT="", LUNA_LISTEN_ADDRESS=f"{grpc},127.0.0.1:{port}",
+                   LUNA_ADMIN_ADDRESS="", LUNA_COUNTS_ROLL_OFF_INTERVAL="1s",
                    LUNA_UPSTREAM=grpc, LUNA_GATEWAY_ADDRESS=f"127.0.0.1:{rest}", LOG_LEVEL="INFO")
         self.run("migrate", [self.server, "migrate", "up"], env=env)
         made = subprocess.run([self.server, "admin", "create-account", "demo", "--if-missing"], env=env,
@@ -104,7 +105,7 @@ class Stack:
         self.start("gateway", [self.gateway], env=env)
         url = f"http://127.0.0.1:{rest}"
         self.wait("gateway", lambda: answers(url + "/readyz"))
-        return url, key
+        return url, f"127.0.0.1:{port}", key
 
     def stop(self):
         for process in reversed(self.processes):
@@ -136,8 +137,8 @@ def main():
     try:
         stack.start_postgres()
         stack.start_redis()
-        url, key = stack.start_luna()
-        env = dict(os.environ, LUNA_GATEWAY_URL=url, LUNA_KEY=key, LUNA_STACK=stack.folder)
+        url, grpc, key = stack.start_luna()
+        env = dict(os.environ, LUNA_GATEWAY_URL=url, LUNA_GRPC=grpc, LUNA_KEY=key, LUNA_STACK=stack.folder)
         return subprocess.run(command, env=env).returncode
     finally:
         stack.stop()
