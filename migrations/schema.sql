@@ -540,9 +540,6 @@ BEGIN
         END IF;
     END LOOP;
     next_dpu := CASE WHEN looked = 1000 AND next_dpu < 2147483647 THEN next_dpu + 1 END;
-    IF next_dpu IS NULL THEN
-        UPDATE counts_retention r SET done_until = policy.horizon WHERE r.account_id = account;
-    END IF;
 END
 $$;
 ALTER FUNCTION public.luna_counts_roll_off(account bigint, after_dpu integer, most integer, OUT next_dpu integer, OUT readings bigint, OUT sums bigint, OUT busy boolean) OWNER TO postgres;

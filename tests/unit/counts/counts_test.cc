@@ -348,6 +348,61 @@ TEST_F(counts, watchers_are_told)
     });
 }
 
+/* In Berlin the 29th of March 2026 has 23 hours, the 25th of October 25; in Kathmandu days begin at
+ * a quarter past. */
+TEST_F(counts, buckets_follow_the_calendar_of_a_zone)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        const usec_t midnight = INT64_C(1774652400) * kSecond; /* 2026-03-28T00:00 in Berlin */
+        put(ctx, 283, midnight + 3600 * kSecond, 1);
+        auto lengths = [&](usec_t from, usec_t to, const char *width, const char *zone) {
+            struct counts_range range = {a, from, to, DB_INFINITY};
+            struct counts_bucket *b;
+            size_t n = 0;
+            std::string out;
+            EXPECT_EQ(counts_buckets(ctx, &range, width, zone, 0, &b, &n), OK)
+                << ctx->error.message;
+            for (size_t i = 0; i < n; i++)
+                out +=
+                    (i ? " " : "") + std::to_string((b[i].ends_at - b[i].starts_at) / kSecond / 60);
+            return out;
+        };
+        const usec_t day = 86400 * kSecond;
+        const usec_t hour = 3600 * kSecond;
+        EXPECT_EQ(lengths(midnight, midnight + 3 * day - hour, "1d", nullptr), "1440 1380 1440");
+        EXPECT_EQ(lengths(midnight, midnight + 3 * day, "1d", "UTC"), "60 1440 1440 1380");
+        EXPECT_EQ(lengths(midnight + day, midnight + day + 5 * hour, "6h", "Europe/Berlin"), "300");
+        const usec_t autumn = INT64_C(1792879200) * kSecond; /* 2026-10-25T00:00 in Berlin */
+        EXPECT_EQ(lengths(autumn, autumn + 2 * day + hour, "1d", "Europe/Berlin"), "1500 1440");
+        EXPECT_EQ(lengths(autumn, autumn + 6 * hour, "3h", "Europe/Berlin"), "180 180");
+        EXPECT_EQ(lengths(midnight, midnight + day, "1d", "Asia/Kathmandu"), "1155 285");
+        EXPECT_EQ(lengths(midnight, midnight + 5 * day, "1mo", "UTC"), "5820 1380");
+    });
+}
+
+TEST_F(counts, sensors_that_are_silent_or_hang_backwards)
+{
+    run([&](struct ctx *ctx) {
+        struct counts_health *h;
+        size_t n;
+        make_floor(ctx);
+        const usec_t now = clock_wall_us();
+        for (int i = 0; i < 60; i++)
+            put(ctx, 283, now - (i + 1) * 60 * kSecond, i % 5 ? -1 : 1);
+        ASSERT_EQ(counts_list_health(ctx, 0, 10, &h, &n), OK) << ctx->error.message;
+        ASSERT_EQ(n, 2u);
+        EXPECT_EQ(h[0].recent, 60);
+        EXPECT_EQ(h[0].outwards, 48);
+        EXPECT_TRUE(h[0].outer);
+        EXPECT_EQ(h[0].last_seen_at, now - 60 * kSecond);
+        EXPECT_GE(h[0].last_received_at, now);
+        EXPECT_EQ(h[0].doorway_id, front);
+        EXPECT_FALSE(h[1].has_last_seen_at);
+        EXPECT_FALSE(h[1].outer);
+    });
+}
+
 TEST_F(counts, an_estimate_stands_beside_the_count)
 {
     run([&](struct ctx *ctx) {
@@ -370,6 +425,35 @@ TEST_F(counts, an_estimate_stands_beside_the_count)
         EXPECT_DOUBLE_EQ(e.estimate, 97);
         EXPECT_DOUBLE_EQ(e.deviation, 0);
         EXPECT_EQ(current(ctx, a), 100); /* the count is what was counted */
+
+        /* Two calibrations that are not exact: the drift given both, by the formula of a normal
+         * distribution conditioned on two numbers. Days are counted from midnight. */
+        const double days = 0.5 + 1.0 / 86400;
+        const struct counts_drift walk = {0.02, 3};
+        c.deviation = 2;
+        ASSERT_EQ(counts_calibrate(ctx, &c, &c), OK); /* in place of the exact one */
+        for (int i = 0; i < 50; i++)
+            put(ctx, 283, kNoon + 86400 * kSecond + i, -1);
+        c.at = kNoon + 86401 * kSecond;
+        c.count = 40;
+        c.deviation = 1;
+        ASSERT_EQ(counts_calibrate(ctx, &c, &c), OK);
+        const usec_t later = kNoon + 2 * 86400 * kSecond + kSecond;
+        ASSERT_EQ(counts_estimate(ctx, a, later, &walk, &e), OK) << ctx->error.message;
+        const double v1 = 0.02 * 100 + 3 * days; /* var of the drift at the first... */
+        const double v2 = v1 + 0.02 * 50 + 3;    /* ...at the second... */
+        const double v3 = v2 + 3; /* ...and at the end; earlier ones are covariances */
+        const double y1 = 97 - 100;
+        const double y2 = 40 - 50;
+        const double s11 = v1 + 4;
+        const double s22 = v2 + 1;
+        const double det = s11 * s22 - v1 * v1;
+        const double g1 = (v1 * s22 - v2 * v1) / det;
+        const double g2 = (v2 * s11 - v1 * v1) / det;
+        EXPECT_EQ(e.count, 50);
+        EXPECT_EQ(e.calibrations, 2);
+        EXPECT_NEAR(e.estimate, 50 + g1 * y1 + g2 * y2, 1e-9);
+        EXPECT_NEAR(e.deviation * e.deviation, v3 - g1 * v1 - g2 * v2, 1e-9);
     });
 }
 
