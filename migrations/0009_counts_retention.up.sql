@@ -143,7 +143,7 @@ BEGIN
         SELECT p.dpu_id FROM counts_dpu p
         WHERE p.account_id = account AND p.dpu_id >= after_dpu
         ORDER BY p.dpu_id
-        LIMIT 1000
+        LIMIT 200
     LOOP
         looked := looked + 1;
         next_dpu := d.dpu_id;
@@ -186,7 +186,7 @@ BEGIN
             RETURN; -- to go on with this DPU, of which something may be left
         END IF;
     END LOOP;
-    next_dpu := CASE WHEN looked = 1000 AND next_dpu < 2147483647 THEN next_dpu + 1 END;
+    next_dpu := CASE WHEN looked = 200 AND next_dpu < 2147483647 THEN next_dpu + 1 END;
 END
 $$;
 

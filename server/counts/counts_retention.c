@@ -10,7 +10,7 @@
 #include "counts/counts_private.h"
 #include "counts/counts_roll.sql.h"
 
-#define A_STEP       20000 /* readings removed in one transaction, or a grain's more */
+#define A_STEP       5000 /* readings removed in one transaction, or a grain's more */
 #define JOB_DEADLINE SEC(3600)
 
 /* ---- the policy ------------------------------------------------------------------------------ */
