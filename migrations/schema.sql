@@ -99,6 +99,14 @@ CREATE FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp 
     WHERE p.starts_at <= t
 $$;
 ALTER FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_due(account bigint) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(r.horizon, date_trunc('day', now() - make_interval(days => r.retention_days), 'UTC'))
+    FROM counts_retention r
+    WHERE r.account_id = account AND r.retention_days IS NOT NULL
+$$;
+ALTER FUNCTION public.luna_counts_due(account bigint) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_event_tag(event text, direction smallint) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
@@ -199,6 +207,12 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_horizon_key(account bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+    SELECT ('x' || md5('luna_counts_horizon' || account::text))::bit(64)::bigint
+$$;
+ALTER FUNCTION public.luna_counts_horizon_key(account bigint) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) RETURNS TABLE(ord bigint, outcome smallint)
     LANGUAGE plpgsql
     AS $$
@@ -325,6 +339,46 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) RETURNS timestamp with time zone[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT array_agg(DISTINCT i.upto)
+    FROM (
+        SELECT date_bin(make_interval(secs => grain), r.at, 'epoch') + make_interval(secs => grain)
+            - interval '1 us' AS upto
+        FROM counts_reading r
+        WHERE r.account_id = account AND r.dpu_id = dpu AND r.at < cut
+        UNION ALL
+        SELECT edge.at - interval '1 us'
+        FROM counts_assignment a
+        CROSS JOIN LATERAL (VALUES (a.starts_at), (a.ends_at)) edge(at)
+        WHERE a.account_id = account AND a.dpu_id = dpu AND a.superseded_at IS NULL
+            AND edge.at > first AND edge.at < cut
+        UNION ALL
+        SELECT c.at
+        FROM counts_assignment a
+        JOIN counts_doorway d ON d.account_id = account AND d.doorway_id = a.doorway_id
+        JOIN counts_within w ON w.account_id = account AND w.space_id IN (d.ingress_space_id, d.egress_space_id)
+        JOIN counts_calibration c ON c.account_id = account AND c.space_id = w.outer_id
+            AND c.at >= first AND c.at < cut
+        WHERE a.account_id = account AND a.dpu_id = dpu AND a.superseded_at IS NULL
+    ) i
+$$;
+ALTER FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_move_horizon(account bigint) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    due timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(luna_counts_horizon_key(account));
+    due := luna_counts_due(account);
+    UPDATE counts_retention r SET horizon = due, announced_at = clock_timestamp()
+    WHERE r.account_id = account AND r.horizon < due;
+    RETURN (SELECT due FROM counts_retention r WHERE r.account_id = account AND r.done_until < due);
+END
+$$;
+ALTER FUNCTION public.luna_counts_move_horizon(account bigint) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) RETURNS TABLE(doorway_id bigint, dpu_id integer, sign integer, starts_at timestamp with time zone, ends_at timestamp with time zone)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
@@ -374,18 +428,22 @@ CREATE FUNCTION public.luna_counts_rebuild(after_account bigint, after_dpu integ
 #variable_conflict use_column
 DECLARE
     d record;
+    since timestamptz;
 BEGIN
     LOCK TABLE counts_reading IN SHARE MODE;
     FOR d IN
-        SELECT p.account_id, p.dpu_id FROM counts_dpu p
+        SELECT p.account_id, p.dpu_id, p.rolled_until FROM counts_dpu p
         WHERE (p.account_id, p.dpu_id) > (after_account, after_dpu)
         ORDER BY p.account_id, p.dpu_id
         LIMIT 100
     LOOP
-        DELETE FROM counts_checkpoint k WHERE k.account_id = d.account_id AND k.dpu_id = d.dpu_id;
+        since := coalesce(d.rolled_until, '-infinity');
+        DELETE FROM counts_checkpoint k
+        WHERE k.account_id = d.account_id AND k.dpu_id = d.dpu_id AND k.upto >= since;
         INSERT INTO counts_checkpoint (account_id, dpu_id, filled, upto, n, net)
-        SELECT DISTINCT d.account_id, d.dpu_id, true, s.at, s.n, s.net
-        FROM (
+        SELECT DISTINCT d.account_id, d.dpu_id, true, s.at, base.n + s.n, base.net + s.net
+        FROM luna_counts_prefix(d.account_id, d.dpu_id, 'infinity', since) base
+        CROSS JOIN LATERAL (
             SELECT r.at, row_number() OVER (ORDER BY r.at, r.tag) AS nth, count(*) OVER upto AS n,
                 sum(CASE WHEN r.tag > 0 THEN 1 ELSE -1 END) OVER upto AS net
             FROM counts_reading r
@@ -401,6 +459,142 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_counts_rebuild(after_account bigint, after_dpu integer, every integer) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_retained(after_account bigint) RETURNS SETOF bigint
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 100
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT r.account_id FROM public.counts_retention r
+    WHERE r.account_id > after_account AND r.retention_days IS NOT NULL
+    ORDER BY r.account_id
+    LIMIT 100
+$$;
+ALTER FUNCTION public.luna_counts_retained(after_account bigint) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_roll_off(account bigint, after_dpu integer, most integer, OUT next_dpu integer, OUT readings bigint, OUT sums bigint, OUT busy boolean) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    policy counts_retention;
+    grain interval;
+    d record;
+    head timestamptz;
+    edge timestamptz;
+    cut timestamptz;
+    keep timestamptz[];
+    n bigint;
+    looked integer := 0;
+BEGIN
+    readings := 0;
+    sums := 0;
+    busy := NOT pg_try_advisory_xact_lock(luna_counts_horizon_key(account) # 1);
+    IF busy THEN
+        RETURN;
+    END IF;
+    PERFORM pg_current_xact_id(); -- who fills a checkpoint that is announced from now on waits for this transaction
+    SELECT * INTO policy FROM counts_retention r WHERE r.account_id = account;
+    grain := make_interval(secs => policy.grain_seconds);
+    FOR d IN
+        SELECT p.dpu_id FROM counts_dpu p
+        WHERE p.account_id = account AND p.dpu_id >= after_dpu
+        ORDER BY p.dpu_id
+        LIMIT 1000
+    LOOP
+        looked := looked + 1;
+        next_dpu := d.dpu_id;
+        SELECT r.at INTO head FROM counts_reading r
+        WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < policy.horizon
+        ORDER BY r.at LIMIT 1;
+        CONTINUE WHEN head IS NULL;
+        SELECT r.at INTO edge FROM counts_reading r
+        WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < policy.horizon
+        ORDER BY r.at OFFSET most LIMIT 1;
+        cut := CASE WHEN edge IS NULL THEN policy.horizon
+            ELSE greatest(date_bin(grain, edge, 'epoch'), date_bin(grain, head, 'epoch') + grain) END;
+        -- Who fills one of these looks for its base once it has it: before all this, or behind it.
+        PERFORM 1 FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = d.dpu_id AND NOT k.filled
+        ORDER BY k.upto
+        FOR UPDATE;
+        keep := luna_counts_lasting(account, d.dpu_id, policy.grain_seconds, head, cut);
+        INSERT INTO counts_checkpoint AS c (account_id, dpu_id, filled, upto, n, net)
+        SELECT account, d.dpu_id, true, u.upto, p.n, p.net
+        FROM unnest(keep) u(upto)
+        CROSS JOIN LATERAL luna_counts_prefix(account, d.dpu_id, u.upto, 'infinity') p
+        ON CONFLICT (account_id, dpu_id, upto) DO UPDATE SET filled = true, n = excluded.n, net = excluded.net;
+        DELETE FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = d.dpu_id AND k.upto >= head AND k.upto < cut
+            AND k.upto <> ALL (keep);
+        UPDATE counts_dpu p
+        SET rolled_until = cut, rolled_seen_at = newest.at, rolled_received_at = newest.received_at
+        FROM (
+            SELECT r.at, r.received_at FROM counts_reading r
+            WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < cut
+            ORDER BY r.at DESC LIMIT 1
+        ) newest
+        WHERE p.account_id = account AND p.dpu_id = d.dpu_id;
+        DELETE FROM counts_reading r WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < cut;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        readings := readings + n;
+        sums := sums + cardinality(keep);
+        IF readings >= most OR cut < policy.horizon THEN
+            RETURN; -- to go on with this DPU, of which something may be left
+        END IF;
+    END LOOP;
+    next_dpu := CASE WHEN looked = 1000 AND next_dpu < 2147483647 THEN next_dpu + 1 END;
+END
+$$;
+ALTER FUNCTION public.luna_counts_roll_off(account bigint, after_dpu integer, most integer, OUT next_dpu integer, OUT readings bigint, OUT sums bigint, OUT busy boolean) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_roll_off_plan(account bigint, after_dpu integer, due timestamp with time zone, OUT next_dpu integer, OUT readings bigint, OUT sums bigint) RETURNS record
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE WHEN count(*) = 100 AND max(p.dpu_id) < 2147483647 THEN max(p.dpu_id) + 1 END,
+        coalesce(sum(old.readings), 0)::bigint, coalesce(sum(kept.sums), 0)::bigint
+    FROM (
+        SELECT d.dpu_id, r.grain_seconds FROM counts_dpu d
+        JOIN counts_retention r ON r.account_id = account
+        WHERE d.account_id = account AND d.dpu_id >= after_dpu
+        ORDER BY d.dpu_id
+        LIMIT 100
+    ) p
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS readings, min(r.at) AS head
+        FROM counts_reading r
+        WHERE r.account_id = account AND r.dpu_id = p.dpu_id AND r.at < due
+    ) old
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN old.readings > 0
+            THEN cardinality(luna_counts_lasting(account, p.dpu_id, p.grain_seconds, old.head, due)) END AS sums
+    ) kept
+$$;
+ALTER FUNCTION public.luna_counts_roll_off_plan(account bigint, after_dpu integer, due timestamp with time zone, OUT next_dpu integer, OUT readings bigint, OUT sums bigint) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_take(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) RETURNS TABLE(ord bigint, outcome smallint)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    since timestamptz;
+    kept bigint[];
+BEGIN
+    -- The id first, and then a look with a snapshot of its own: who moves the horizon waits for this transaction, or
+    -- it is seen here.
+    PERFORM pg_current_xact_id();
+    since := (SELECT r.horizon FROM counts_retention r WHERE r.account_id = account);
+    IF since IS NULL OR since <= ALL (ats) THEN
+        RETURN QUERY SELECT i.ord, i.outcome FROM luna_counts_ingest(account, dedupes, dpus, ats, directions, events) i;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT u.ord, 7::smallint FROM unnest(ats) WITH ORDINALITY u(at, ord) WHERE u.at < since;
+    SELECT array_agg(u.ord ORDER BY u.ord), array_agg(u.dedupe ORDER BY u.ord), array_agg(u.dpu ORDER BY u.ord),
+        array_agg(u.at ORDER BY u.ord), array_agg(u.direction ORDER BY u.ord), array_agg(u.event ORDER BY u.ord)
+    INTO kept, dedupes, dpus, ats, directions, events
+    FROM unnest(dedupes, dpus, ats, directions, events) WITH ORDINALITY u(dedupe, dpu, at, direction, event, ord)
+    WHERE u.at >= since;
+    IF kept IS NOT NULL THEN
+        RETURN QUERY
+            SELECT kept[i.ord], i.outcome
+            FROM luna_counts_ingest(account, dedupes, dpus, ats, directions, events) i;
+    END IF;
+END
+$$;
+ALTER FUNCTION public.luna_counts_take(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) RETURNS bigint
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
@@ -1063,6 +1257,9 @@ CREATE TABLE public.counts_dpu (
     serial text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    rolled_until timestamp with time zone,
+    rolled_seen_at timestamp with time zone,
+    rolled_received_at timestamp with time zone,
     CONSTRAINT counts_dpu_dpu_id_check CHECK ((dpu_id > 0)),
     CONSTRAINT counts_dpu_name_check CHECK ((char_length(name) <= 200)),
     CONSTRAINT counts_dpu_serial_check CHECK ((char_length(serial) <= 200))
@@ -1158,6 +1355,19 @@ CREATE TABLE public.counts_reading_later (
 );
 ALTER TABLE ONLY public.counts_reading_later FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_reading_later OWNER TO postgres;
+CREATE TABLE public.counts_retention (
+    account_id bigint NOT NULL,
+    retention_days integer,
+    grain_seconds integer DEFAULT 3600 NOT NULL,
+    horizon timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    announced_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    done_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT counts_retention_grain_seconds_check CHECK ((grain_seconds = ANY (ARRAY[900, 1800, 3600, 86400]))),
+    CONSTRAINT counts_retention_retention_days_check CHECK (((retention_days >= 1) AND (retention_days <= 36500)))
+);
+ALTER TABLE ONLY public.counts_retention FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_retention OWNER TO postgres;
 CREATE TABLE public.counts_space (
     account_id bigint NOT NULL,
     space_id bigint NOT NULL,
@@ -1382,6 +1592,8 @@ ALTER TABLE ONLY public.counts_reading_early
     ADD CONSTRAINT counts_reading_early_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
 ALTER TABLE ONLY public.counts_reading_later
     ADD CONSTRAINT counts_reading_later_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_retention
+    ADD CONSTRAINT counts_retention_pkey PRIMARY KEY (account_id);
 ALTER TABLE ONLY public.counts_space
     ADD CONSTRAINT counts_space_pkey PRIMARY KEY (account_id, space_id);
 ALTER TABLE ONLY public.counts_within
@@ -1470,6 +1682,8 @@ ALTER TABLE ONLY public.counts_doorway
     ADD CONSTRAINT counts_doorway_ingress FOREIGN KEY (account_id, ingress_space_id) REFERENCES public.counts_space(account_id, space_id);
 ALTER TABLE ONLY public.counts_dpu
     ADD CONSTRAINT counts_dpu_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_retention
+    ADD CONSTRAINT counts_retention_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_space
     ADD CONSTRAINT counts_space_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_space
@@ -1539,6 +1753,9 @@ CREATE POLICY counts_reading_later_own ON public.counts_reading_later TO luna_ap
 CREATE POLICY counts_reading_later_owner ON public.counts_reading_later TO postgres USING (true) WITH CHECK (true);
 CREATE POLICY counts_reading_own ON public.counts_reading TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_reading_owner ON public.counts_reading TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_retention ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_retention_own ON public.counts_retention TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_retention_owner ON public.counts_retention TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.counts_space ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_space_own ON public.counts_space TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_space_owner ON public.counts_space TO postgres USING (true) WITH CHECK (true);
@@ -1584,20 +1801,36 @@ REVOKE ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[
 GRANT ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_due(account bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_due(account bigint) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_event_tag(event text, direction smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_event_tag(event text, direction smallint) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats timestamp with time zone[], tags integer[]) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_horizon_key(account bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_horizon_key(account bigint) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_move_horizon(account bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_move_horizon(account bigint) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_rebuild(after_account bigint, after_dpu integer, every integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_rebuild(after_account bigint, after_dpu integer, every integer) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_retained(after_account bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_retained(after_account bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_roll_off(account bigint, after_dpu integer, most integer, OUT next_dpu integer, OUT readings bigint, OUT sums bigint, OUT busy boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_roll_off(account bigint, after_dpu integer, most integer, OUT next_dpu integer, OUT readings bigint, OUT sums bigint, OUT busy boolean) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_roll_off_plan(account bigint, after_dpu integer, due timestamp with time zone, OUT next_dpu integer, OUT readings bigint, OUT sums bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_roll_off_plan(account bigint, after_dpu integer, due timestamp with time zone, OUT next_dpu integer, OUT readings bigint, OUT sums bigint) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_take(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_take(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_unassigned(account bigint, dpu integer) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_find_account(name text) FROM PUBLIC;
@@ -1655,6 +1888,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2028 TO luna_ap
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2029 TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_early TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_later TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_retention TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_space TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_checkpoint TO luna_app;

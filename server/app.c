@@ -50,8 +50,8 @@ struct app {
     char missing[256]; /* what is waited for; "" when ready */
 };
 
-static const struct db_sql *const all_sql[] = {&gate_sql, &quota_sql, &quota_limits_sql,
-                                               &kalman_sql, &counts_sql};
+static const struct db_sql *const all_sql[] = {&gate_sql,   &quota_sql,  &quota_limits_sql,
+                                               &kalman_sql, &counts_sql, &counts_roll_sql};
 static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service,
                                                          &limiter_service, &counts_service};
 
@@ -142,6 +142,8 @@ make_reactor(struct app *app, size_t i, size_t n, char *err, size_t err_size)
     quota_attach(ar->reactor);
     kalman_attach(ar->reactor, app->reactors, n);
     counts_attach(ar->reactor);
+    if (i == 0)
+        counts_roll_off_every(ar->reactor, cfg->counts_roll_off_interval);
     ar->stop.fn = on_reactor_stop;
     reactor_at_stop(ar->reactor, &ar->stop);
     return true;
@@ -415,12 +417,15 @@ app_serve(const struct config *cfg)
 /* ---- admin commands ---------------------------------------------------------------------------
  */
 
+enum admin_command { CREATE_ACCOUNT, REBUILD_COUNTS, ROLL_OFF_COUNTS };
+
 struct admin_work {
     const struct config *cfg;
+    enum admin_command command;
     const char *name;
     bool admin;
     bool if_missing;
-    bool rebuild_counts;
+    bool dry_run;
     struct db *db;
     struct stop_hook stop;
     bool ok;
@@ -434,6 +439,16 @@ on_admin_stop(struct stop_hook *h)
     db_detach(reactor_current());
 }
 
+static enum status
+do_command(struct ctx *ctx, const struct admin_work *w)
+{
+    if (w->command == CREATE_ACCOUNT)
+        return quota_admin_create_account(ctx, w->name, w->admin, w->if_missing, stdout);
+    ctx->deadline = NSEC_NEVER; /* all of the readings */
+    return w->command == REBUILD_COUNTS ? counts_admin_rebuild(ctx, stdout)
+                                        : counts_admin_roll_off(ctx, w->dry_run, stdout);
+}
+
 static void
 do_admin_work(struct ctx *ctx, void *arg)
 {
@@ -444,12 +459,8 @@ do_admin_work(struct ctx *ctx, void *arg)
     reactor_at_stop(ctx->reactor, &w->stop);
     ctx->deadline = clock_now() + SEC(10);
     enum status st = db_wait_healthy(ctx);
-    if (w->rebuild_counts)
-        ctx->deadline = NSEC_NEVER;
-    if (st == OK && w->rebuild_counts)
-        st = counts_admin_rebuild(ctx, stdout);
-    else if (st == OK)
-        st = quota_admin_create_account(ctx, w->name, w->admin, w->if_missing, stdout);
+    if (st == OK)
+        st = do_command(ctx, w);
     w->ok = st == OK;
     if (!w->ok)
         fprintf(stderr, "luna-server: %s%s%s\n",
@@ -473,16 +484,29 @@ parse_create_account(struct admin_work *w, int count, char **words)
     return w->name != NULL;
 }
 
+static bool
+parse_admin(struct admin_work *w, int count, char **words)
+{
+    const char *word = count > 0 ? words[0] : "";
+    if (strcmp(word, "create-account") == 0)
+        return parse_create_account(w, count, words);
+    if (strcmp(word, "rebuild-counts") == 0) {
+        w->command = REBUILD_COUNTS;
+        return count == 1;
+    }
+    w->command = ROLL_OFF_COUNTS;
+    w->dry_run = count == 2 && strcmp(words[1], "--dry-run") == 0;
+    return strcmp(word, "roll-off-counts") == 0 && (count == 1 || w->dry_run);
+}
+
 int
 app_admin(const struct config *cfg, int count, char **words)
 {
     struct admin_work w = {.cfg = cfg};
     char err[512];
-    w.rebuild_counts = count == 1 && strcmp(words[0], "rebuild-counts") == 0;
-    if (!w.rebuild_counts && (count < 1 || strcmp(words[0], "create-account") != 0 ||
-                              !parse_create_account(&w, count, words))) {
-        fputs("luna-server: admin takes create-account NAME [--admin] [--if-missing], or "
-              "rebuild-counts\n",
+    if (!parse_admin(&w, count, words)) {
+        fputs("luna-server: admin takes create-account NAME [--admin] [--if-missing], "
+              "rebuild-counts or roll-off-counts [--dry-run]\n",
               stderr);
         return 2;
     }

@@ -20,6 +20,8 @@ print_help(FILE *out)
         "  luna-server admin create-account NAME [--admin] [--if-missing]\n"
         "                                                   make an account and print its API key\n"
         "  luna-server admin rebuild-counts                 make the sums of people counts anew\n"
+        "  luna-server admin roll-off-counts [--dry-run]    remove readings that accounts do not "
+        "keep\n"
         "  luna-server --print-config                       the settings in force\n"
         "  luna-server --print-config-markdown              the table of settings\n"
         "  luna-server --version | --help\n\n"

@@ -21,6 +21,7 @@ struct reactor;
 struct rpc_service;
 
 extern const struct db_sql counts_sql;
+extern const struct db_sql counts_roll_sql;
 extern const struct rpc_service counts_service;
 
 #define COUNTS_MAX_NAME    200
@@ -29,6 +30,7 @@ extern const struct rpc_service counts_service;
 #define COUNTS_MAX_SKEW_US (INT64_C(600) * 1000000) /* a clock may be ahead by so much */
 #define COUNTS_MAX_BUCKETS 10000
 #define COUNTS_MAX_WATCHED 100
+#define COUNTS_GRAIN       3600 /* seconds of a roll-up, unless the account says otherwise */
 
 /* The reactor's gathered writes, checkpoint maker and watchers (SLOT_COUNTS). After db_attach;
  * detached when its fibers have ended. */
@@ -157,7 +159,8 @@ struct counts_assignment_change {
     usec_t ends_at;
 };
 
-/* Fail: BAD_FIELD, DPU_NOT_FOUND, DOORWAY_NOT_FOUND, ASSIGNMENT_NOT_FOUND, ASSIGNMENT_OVERLAPS. */
+/* Fail: BAD_FIELD, DPU_NOT_FOUND, DOORWAY_NOT_FOUND, ASSIGNMENT_NOT_FOUND, ASSIGNMENT_OVERLAPS,
+ * READINGS_ROLLED_OFF when counts before the horizon would change. */
 enum status counts_assign(struct ctx *ctx, const struct counts_assignment *in,
                           struct counts_assignment *ret) WARN_UNUSED;
 enum status counts_list_assignments(struct ctx *ctx, int64_t dpu_id, usec_t after, int32_t limit,
@@ -183,6 +186,7 @@ enum counts_outcome {
     OUTCOME_BAD_DIRECTION,
     OUTCOME_BAD_TIMESTAMP,
     OUTCOME_BAD_EVENT_ID,
+    OUTCOME_ROLLED_OFF,
 };
 
 struct counts_reading {
@@ -211,7 +215,8 @@ struct counts_result {
 /* What is wrong with it in itself; OUTCOME_STORED: nothing. Suspends: never. */
 enum counts_outcome counts_reading_check(const struct counts_reading *r, enum counts_dedupe dedupe);
 
-/* One reading, in a transaction with others that are in flight. Fails: BAD_FIELD, DPU_NOT_FOUND. */
+/* One reading, in a transaction with others that are in flight. Fails: BAD_FIELD, DPU_NOT_FOUND,
+ * READINGS_ROLLED_OFF. */
 enum status counts_ingest_one(struct ctx *ctx, const struct counts_reading *r,
                               enum counts_dedupe dedupe, enum counts_outcome *ret) WARN_UNUSED;
 
@@ -226,6 +231,7 @@ enum status counts_import(struct ctx *ctx, struct str file, bool ndjson, enum co
                           struct counts_summary *sum, struct counts_result **ret_results,
                           size_t *ret_n) WARN_UNUSED;
 
+/* Fails: READING_NOT_FOUND; READINGS_ROLLED_OFF when it may have been one before the horizon. */
 enum status counts_get_reading(struct ctx *ctx, int64_t dpu_id, usec_t at, int32_t tag,
                                struct counts_reading *ret) WARN_UNUSED;
 enum status counts_list_readings(struct ctx *ctx, const struct list_request *list,
@@ -239,14 +245,18 @@ struct counts_value {
     int64_t entrances;
     int64_t exits;
     int32_t capacity; /* of the space; 0: not known */
+    usec_t at;        /* of counts_at: the instant of which it is the count */
+    bool rolled_off;  /* raw readings are gone: `at` is the end of a roll-up, not behind what was
+                         asked */
 };
 
 /* By everything received so far. Calls for the same space in one turn share a statement, which
  * begins after each of them has come. Fails: SPACE_NOT_FOUND. */
 enum status counts_current(struct ctx *ctx, int64_t space_id, struct counts_value *ret) WARN_UNUSED;
 
-/* At `at`, inclusive, by what was known at `known_at` (DB_INFINITY: now). Fails: SPACE_NOT_FOUND.
- */
+/* At `at`, inclusive, by what was known at `known_at` (DB_INFINITY: now). Before the horizon: at
+ * the newest end of a roll-up not behind `at`. Fails: SPACE_NOT_FOUND; READINGS_ROLLED_OFF for a
+ * `known_at` before the roll-off. */
 enum status counts_at(struct ctx *ctx, int64_t space_id, usec_t at, usec_t known_at,
                       struct counts_value *ret) WARN_UNUSED;
 
@@ -274,12 +284,14 @@ struct counts_cursor {
     int64_t count; /* after it */
 };
 
-/* Up to `limit` events behind `after`. Fails: SPACE_NOT_FOUND. */
+/* Up to `limit` events behind `after`. A range without beginning begins at the horizon. Fails:
+ * SPACE_NOT_FOUND; READINGS_ROLLED_OFF for what begins before. */
 enum status counts_events(struct ctx *ctx, const struct counts_range *range,
                           const struct counts_cursor *after, int32_t limit,
                           struct counts_event **ret, size_t *ret_n) WARN_UNUSED;
 
-/* Calls `fn` for each event in order, what it points at being good for the call alone. */
+/* Calls `fn` for each event in order, what it points at being good for the call alone. Fails as
+ * counts_events, also behind the last event when the horizon has passed them meanwhile. */
 typedef enum status (*counts_event_fn)(void *arg, const struct counts_event *e);
 enum status counts_each_event(struct ctx *ctx, const struct counts_range *range, counts_event_fn fn,
                               void *arg) WARN_UNUSED;
@@ -295,11 +307,13 @@ struct counts_bucket {
     int64_t max;
     double mean;
     bool final;
+    bool rolled_off; /* min, max and mean know the counts at the ends of roll-ups only */
 };
 
 /* The history in buckets of `width` ("15m", "1d", "1mo") in `zone` (NULL: the space's). `to` may be
  * DB_INFINITY (now), `from` -DB_INFINITY (the first reading). `lateness_s` is for `final`.
- * Fails: BAD_FIELD "bucket", "time_zone", "from"; SPACE_NOT_FOUND. */
+ * Before the horizon buckets must begin and end with roll-ups.
+ * Fails: BAD_FIELD "bucket", "time_zone", "from"; SPACE_NOT_FOUND; READINGS_ROLLED_OFF. */
 enum status counts_buckets(struct ctx *ctx, const struct counts_range *range, const char *width,
                            const char *zone, int64_t lateness_s, struct counts_bucket **ret,
                            size_t *ret_n) WARN_UNUSED;
@@ -354,23 +368,74 @@ struct counts_calibration {
     usec_t recorded_at;
 };
 
-/* Fails: BAD_FIELD, SPACE_NOT_FOUND. */
+/* Fails: BAD_FIELD, SPACE_NOT_FOUND, READINGS_ROLLED_OFF. */
 enum status counts_calibrate(struct ctx *ctx, const struct counts_calibration *in,
                              struct counts_calibration *ret) WARN_UNUSED;
 enum status counts_list_calibrations(struct ctx *ctx, int64_t space_id,
                                      struct counts_calibration **ret, size_t *ret_n) WARN_UNUSED;
 
 struct counts_estimate {
+    usec_t at; /* as of counts_at */
     int64_t count;
     double estimate;
     double deviation;
     int64_t calibrations;
 };
 
-/* The count corrected by the calibrations up to `at`; `error_rate` is the part of the readings
- * that is wrong. Fails: BAD_FIELD, SPACE_NOT_FOUND. */
-enum status counts_estimate(struct ctx *ctx, int64_t space_id, usec_t at, double error_rate,
+/* How fast the drift (the true count less the counted one) walks away: see counts_care.c. */
+struct counts_drift {
+    double error_rate;     /* variance of a reading: the part of them that is wrong; (0, 1] */
+    double daily_variance; /* of a day, besides; 0 and more */
+};
+
+/* The count corrected by the calibrations up to `at`. Fails: BAD_FIELD, SPACE_NOT_FOUND. */
+enum status counts_estimate(struct ctx *ctx, int64_t space_id, usec_t at,
+                            const struct counts_drift *drift,
                             struct counts_estimate *ret) WARN_UNUSED;
+
+/* ---- retention ------------------------------------------------------------------------------- */
+
+/* How long an account keeps its raw readings. */
+struct counts_policy {
+    int32_t retention_days; /* 0: for ever */
+    int32_t grain_seconds;  /* of the roll-up */
+    usec_t horizon;         /* raw readings before it are gone; -DB_INFINITY: all are there */
+    usec_t announced_at;    /* when it was moved last */
+};
+
+struct counts_policy_change {
+    bool has_retention_days;
+    int32_t retention_days; /* 0 to 36500 */
+    int32_t grain_seconds;  /* 900, 1800, 3600, 86400; 0: it stays */
+};
+
+enum status counts_get_policy(struct ctx *ctx, struct counts_policy *ret) WARN_UNUSED;
+
+/* Fails: BAD_FIELD, also for grains that are shorter than those of what is gone already. */
+enum status counts_set_policy(struct ctx *ctx, const struct counts_policy_change *c,
+                              struct counts_policy *ret) WARN_UNUSED;
+
+struct counts_rolled {
+    usec_t horizon; /* 0: there was nothing to do */
+    int64_t readings;
+    int64_t sums; /* that stay in their place */
+    bool busy;    /* somebody else is at it: not all was done */
+};
+
+/* Rolls off what the account does not keep any more. Changes no count; may be stopped anywhere and
+ * begun again. */
+enum status counts_roll_off(struct ctx *ctx, struct counts_rolled *ret) WARN_UNUSED;
+
+/* What counts_roll_off would do. */
+enum status counts_roll_off_plan(struct ctx *ctx, struct counts_rolled *ret) WARN_UNUSED;
+
+/* On one reactor of each server, behind counts_attach: all accounts' roll-off again and again;
+ * 0: never. Suspends: never. */
+void counts_roll_off_every(struct reactor *r, nsec_t interval);
+
+/* `luna-server admin roll-off-counts [--dry-run]`, as the owner of the schema: a line for each
+ * account with a retention. */
+enum status counts_admin_roll_off(struct ctx *ctx, bool dry_run, FILE *out) WARN_UNUSED;
 
 /* `luna-server admin rebuild-counts`, as the owner of the schema: makes all checkpoints of all
  * accounts anew from the readings, and says how many to `out`. No answer changes, before, while or

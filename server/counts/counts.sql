@@ -173,8 +173,8 @@ RETURNING doorway_id, name, ingress_space_id, egress_space_id, created_at, updat
 
 -- name: counts_doorway_holds :one
 -- params: int8, int8
--- row: db_int8
-SELECT count(*) AS value
+-- row: counts_holds
+SELECT count(*) AS first, 0::bigint AS second
 FROM counts_assignment
 WHERE account_id = $1 AND doorway_id = $2 AND superseded_at IS NULL;
 
@@ -306,7 +306,7 @@ RETURNING assignment_id, dpu_id, doorway_id, starts_at, ends_at, recorded_at;
 -- bounded: by its arguments
 -- error: foreign DPU_NOT_FOUND
 SELECT ord, ord AS place, outcome
-FROM luna_counts_ingest(($1::bigint[])[1], $2, $3, $4, $5, $6);
+FROM luna_counts_take(($1::bigint[])[1], $2, $3, $4, $5, $6);
 
 -- name: counts_get_reading :one
 -- params: int8, int4, timestamptz, int4
@@ -379,27 +379,31 @@ WHERE s.account_id = $1 AND s.space_id = $2;
 
 -- name: counts_at :one
 -- params: int8, int8, timestamptz
--- row: counts_value
-SELECT c.count, c.entrances, c.exits, s.capacity
+-- row: counts_value_at
+SELECT c.count, c.entrances, c.exits, s.capacity,
+    (SELECT horizon FROM counts_retention WHERE account_id = $1) AS horizon,
+    (SELECT grain_seconds FROM counts_retention WHERE account_id = $1) AS grain_seconds
 FROM counts_space s
 CROSS JOIN LATERAL luna_counts_at($1, $2, $3) c
 WHERE s.account_id = $1 AND s.space_id = $2;
 
--- As it was known at $4: reads every reading up to $3.
+-- As it was known at $4: reads every reading up to $3 but those before the horizon $5; $6: the end of the sums there.
 -- name: counts_at_known :one
--- params: int8, int8, timestamptz, timestamptz
+-- params: int8, int8, timestamptz, timestamptz, timestamptz, timestamptz
 -- row: counts_value
-SELECT coalesce(sum(p.sign * r.net), 0)::bigint AS count,
-    coalesce(sum((r.n + p.sign * r.net) / 2), 0)::bigint AS entrances,
-    coalesce(sum((r.n - p.sign * r.net) / 2), 0)::bigint AS exits,
+SELECT coalesce(sum(p.sign * (hi.net - lo.net + r.net)), 0)::bigint AS count,
+    coalesce(sum((hi.n - lo.n + r.n + p.sign * (hi.net - lo.net + r.net)) / 2), 0)::bigint AS entrances,
+    coalesce(sum((hi.n - lo.n + r.n - p.sign * (hi.net - lo.net + r.net)) / 2), 0)::bigint AS exits,
     max(s.capacity) AS capacity
 FROM counts_space s
 LEFT JOIN luna_counts_parts($1, $2, $4) p ON true
+LEFT JOIN LATERAL luna_counts_prefix($1, p.dpu_id, $6, p.ends_at) hi ON true
+LEFT JOIN LATERAL luna_counts_prefix($1, p.dpu_id, $6, p.starts_at) lo ON true
 LEFT JOIN LATERAL (
     SELECT count(*) AS n, coalesce(sum(sign(r.tag)), 0)::bigint AS net
     FROM counts_reading r
     WHERE r.account_id = $1 AND r.dpu_id = p.dpu_id AND r.at >= p.starts_at AND r.at < p.ends_at
-        AND r.at <= $3 AND r.received_at <= $4
+        AND r.at <= $3 AND r.at >= $5 AND r.received_at <= $4
 ) r ON true
 WHERE s.account_id = $1 AND s.space_id = $2;
 
@@ -453,8 +457,9 @@ ORDER BY r.at, r.dpu_id, r.tag;
 -- params: int8, int8
 -- row: counts_extent
 SELECT min(head.at) AS first_at,
-    min(coalesce(last.at, '-infinity')) FILTER (WHERE p.ends_at = 'infinity') AS seen_until
+    min(coalesce(last.at, d.rolled_seen_at, '-infinity')) FILTER (WHERE p.ends_at = 'infinity') AS seen_until
 FROM luna_counts_parts($1, $2, 'infinity') p
+JOIN counts_dpu d ON d.account_id = $1 AND d.dpu_id = p.dpu_id
 LEFT JOIN LATERAL (
     SELECT r.at FROM counts_reading r
     WHERE r.account_id = $1 AND r.dpu_id = p.dpu_id AND r.at >= p.starts_at AND r.at < p.ends_at
@@ -521,7 +526,8 @@ SELECT pg_notify('luna_counts', $1) IS NOT NULL AS value;
 -- name: counts_list_health :many
 -- params: int8, int4, int4
 -- row: counts_health
-SELECT d.dpu_id, last.at AS last_seen_at, last.received_at AS last_received_at,
+SELECT d.dpu_id, coalesce(last.at, d.rolled_seen_at) AS last_seen_at,
+    coalesce(last.received_at, d.rolled_received_at) AS last_received_at,
     upto.n - week.n AS recent, ((upto.n - week.n) - (upto.net - week.net)) / 2 AS outwards,
     luna_counts_unassigned($1, d.dpu_id) AS unassigned,
     a.doorway_id, coalesce(door.egress_space_id IS NULL, false) AS outer

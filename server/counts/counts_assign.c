@@ -21,16 +21,39 @@ check_assignment(struct ctx *ctx, int64_t dpu_id, int64_t doorway_id, usec_t fro
     return st;
 }
 
+static enum status
+insert(struct ctx *ctx, int32_t dpu_id, int64_t doorway_id, usec_t from, usec_t to,
+       struct counts_assignment *ret)
+{
+    return db_one(ctx, &sql_counts_insert_assignment,
+                  DB_ARGS(db_int8(ctx->who.account_id), db_int4(dpu_id), db_int8(doorway_id),
+                          db_timestamptz(from), db_timestamptz(to)),
+                  REASON_INTERNAL_ERROR, ret);
+}
+
+struct assigning {
+    const struct counts_assignment *in;
+    struct counts_assignment *ret;
+};
+
+static enum status
+assign_in_tx(struct ctx *ctx, void *arg)
+{
+    const struct assigning *a = arg;
+    const struct counts_assignment in = *a->in; /* may be *ret */
+    enum status st = counts_hold_horizon(ctx);
+    if (st == OK)
+        st = counts_check_changeable(ctx, in.dpu_id, in.starts_at);
+    return st == OK ? insert(ctx, in.dpu_id, in.doorway_id, in.starts_at, in.ends_at, a->ret) : st;
+}
+
 enum status
 counts_assign(struct ctx *ctx, const struct counts_assignment *in, struct counts_assignment *ret)
 {
+    struct assigning a = {in, ret};
     enum status st = check_assignment(ctx, in->dpu_id, in->doorway_id, in->starts_at, in->ends_at);
     if (st == OK)
-        st = db_one(ctx, &sql_counts_insert_assignment,
-                    DB_ARGS(db_int8(ctx->who.account_id), db_int4(in->dpu_id),
-                            db_int8(in->doorway_id), db_timestamptz(in->starts_at),
-                            db_timestamptz(in->ends_at)),
-                    REASON_INTERNAL_ERROR, ret);
+        st = db_tx(ctx, assign_in_tx, &a);
     if (st == OK)
         tell(ctx, in->starts_at, in->ends_at);
     return st;
@@ -82,12 +105,23 @@ find(struct ctx *ctx, int64_t dpu_id, int64_t assignment_id, struct counts_assig
         REASON_ASSIGNMENT_NOT_FOUND, ret);
 }
 
+/* From when on counts change when one assignment takes the place of another. */
+static usec_t
+changed_from(const struct counts_assignment *a, const struct counts_assignment *b)
+{
+    if (a->doorway_id != b->doorway_id || a->starts_at != b->starts_at)
+        return a->starts_at < b->starts_at ? a->starts_at : b->starts_at;
+    return a->ends_at < b->ends_at ? a->ends_at : b->ends_at;
+}
+
 static enum status
 correct_in_tx(struct ctx *ctx, void *arg)
 {
     struct correction *k = arg;
     const struct counts_assignment_change *c = k->change;
-    enum status st = find(ctx, c->dpu_id, c->assignment_id, &k->old);
+    enum status st = counts_hold_horizon(ctx);
+    if (st == OK)
+        st = find(ctx, c->dpu_id, c->assignment_id, &k->old);
     if (st != OK)
         return st;
     struct counts_assignment next = k->old;
@@ -98,6 +132,8 @@ correct_in_tx(struct ctx *ctx, void *arg)
     if (c->has_ends_at)
         next.ends_at = c->ends_at;
     st = check_assignment(ctx, next.dpu_id, next.doorway_id, next.starts_at, next.ends_at);
+    if (st == OK)
+        st = counts_check_changeable(ctx, next.dpu_id, changed_from(&k->old, &next));
     return st == OK ? replace(ctx, &k->old, &next, k->ret) : st;
 }
 
@@ -121,7 +157,11 @@ static enum status
 unassign_in_tx(struct ctx *ctx, void *arg)
 {
     struct correction *k = arg;
-    enum status st = find(ctx, k->change->dpu_id, k->change->assignment_id, &k->old);
+    enum status st = counts_hold_horizon(ctx);
+    if (st == OK)
+        st = find(ctx, k->change->dpu_id, k->change->assignment_id, &k->old);
+    if (st == OK)
+        st = counts_check_changeable(ctx, k->old.dpu_id, k->old.starts_at);
     if (st != OK)
         return st;
     return db_exec(ctx, &sql_counts_supersede,
@@ -169,7 +209,11 @@ move_in_tx(struct ctx *ctx, void *arg)
     struct counts_assignment old;
     struct counts_dpu dpu;
     bool found = false;
-    enum status st = counts_get_dpu(ctx, m->dpu_id, &dpu);
+    enum status st = counts_hold_horizon(ctx);
+    if (st == OK)
+        st = counts_get_dpu(ctx, m->dpu_id, &dpu);
+    if (st == OK)
+        st = counts_check_changeable(ctx, m->dpu_id, m->at);
     if (st == OK)
         st = db_maybe(ctx, &sql_counts_assignment_at,
                       DB_ARGS(db_int8(account), db_int4(m->dpu_id), db_timestamptz(m->at)), &old,
@@ -179,11 +223,8 @@ move_in_tx(struct ctx *ctx, void *arg)
     if (st == OK && found)
         st = end_at(ctx, m, &old);
     if (st == OK && m->doorway_id != 0)
-        st = db_one(ctx, &sql_counts_insert_assignment,
-                    DB_ARGS(db_int8(account), db_int4(m->dpu_id), db_int8(m->doorway_id),
-                            db_timestamptz(m->at),
-                            db_timestamptz(found ? old.ends_at : DB_INFINITY)),
-                    REASON_INTERNAL_ERROR, m->ret);
+        st =
+            insert(ctx, m->dpu_id, m->doorway_id, m->at, found ? old.ends_at : DB_INFINITY, m->ret);
     return st;
 }
 

@@ -73,7 +73,7 @@ end(struct bucket_fold *f)
 }
 
 void
-bucket_fold_event(struct bucket_fold *f, usec_t at, int32_t delta)
+bucket_fold_step(struct bucket_fold *f, usec_t at, int64_t entrances, int64_t exits)
 {
     while (f->i < f->n && f->buckets[f->i].ends_at <= at) {
         end(f);
@@ -84,9 +84,9 @@ bucket_fold_event(struct bucket_fold *f, usec_t at, int32_t delta)
         return;
     struct counts_bucket *b = &f->buckets[f->i];
     hold_until(f, at);
-    f->count += delta;
-    b->entrances += delta > 0;
-    b->exits += delta < 0;
+    f->count += entrances - exits;
+    b->entrances += entrances;
+    b->exits += exits;
     b->min = f->count < b->min ? f->count : b->min;
     b->max = f->count > b->max ? f->count : b->max;
 }

@@ -29,8 +29,8 @@ struct bucket_fold {
  */
 void bucket_fold_init(struct bucket_fold *f, struct counts_bucket *buckets, size_t n,
                       int64_t count);
-/* An event of the buckets' span, not earlier than the one before. */
-void bucket_fold_event(struct bucket_fold *f, usec_t at, int32_t delta);
+/* Some went through at an instant of the buckets' span, not earlier than the one before. */
+void bucket_fold_step(struct bucket_fold *f, usec_t at, int64_t entrances, int64_t exits);
 /* No more events come. */
 void bucket_fold_end(struct bucket_fold *f);
 

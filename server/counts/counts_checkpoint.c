@@ -104,9 +104,8 @@ make_room(struct counts_tally *t)
     t->used = t->due = 0;
 }
 
-/* Until every transaction that was running has ended. */
-static enum status
-wait_for_others(struct ctx *ctx)
+enum status
+counts_wait_for_others(struct ctx *ctx)
 {
     struct db_int8_value horizon;
     struct db_int8_value oldest = {0};
@@ -153,7 +152,7 @@ make_checkpoints(struct ctx *ctx, const struct due *d)
                                      db_timestamptz_array(d->since, d->n), db_int4(COUNTS_EVERY)),
                              &rows, &n);
     if (st == OK && n > 0)
-        st = wait_for_others(ctx);
+        st = counts_wait_for_others(ctx);
     return st == OK && n > 0 ? fill(ctx, rows, n) : st;
 }
 

@@ -161,7 +161,28 @@ counts_write_count(struct arena *a, int64_t space_id, usec_t at, const struct co
     m->entrances = v->entrances;
     m->exits = v->exits;
     m->utilisation = counts_utilisation((double)v->count, v->capacity);
+    m->rolled_off = v->rolled_off;
     return m;
+}
+
+Luna__V1__Retention *
+counts_write_retention(struct arena *a, const struct counts_policy *p)
+{
+    Luna__V1__Retention *m = rpc_new(a, Luna__V1__Retention, luna__v1__retention__descriptor);
+    m->retention_days = p->retention_days;
+    m->rollup_seconds = p->grain_seconds;
+    m->rolled_off_before = counts_write_time(a, p->horizon);
+    return m;
+}
+
+enum status
+counts_answer_horizon(struct ctx *ctx, Google__Protobuf__Timestamp **ret)
+{
+    struct counts_policy p;
+    enum status st = counts_get_policy(ctx, &p);
+    if (st == OK)
+        *ret = counts_write_time(ctx->arena, p.horizon);
+    return st;
 }
 
 Luna__V1__CountEvent *
@@ -191,6 +212,7 @@ counts_write_bucket(struct arena *a, const struct counts_bucket *b, int32_t capa
     m->mean = b->mean;
     m->utilisation = counts_utilisation(b->mean, capacity);
     m->final = b->final;
+    m->rolled_off = b->rolled_off;
     return m;
 }
 

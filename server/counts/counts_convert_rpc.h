@@ -26,6 +26,7 @@ typedef struct Luna__V1__GetCountsRequest Luna__V1__GetCountsRequest;
 typedef struct Luna__V1__GetCountsResponse Luna__V1__GetCountsResponse;
 typedef struct Luna__V1__ListCountsRequest Luna__V1__ListCountsRequest;
 typedef struct Luna__V1__ListCountsResponse Luna__V1__ListCountsResponse;
+typedef struct Luna__V1__Retention Luna__V1__Retention;
 typedef struct Luna__V1__ImportReadingsRequest Luna__V1__ImportReadingsRequest;
 typedef struct Luna__V1__ImportReadingsResponse Luna__V1__ImportReadingsResponse;
 
@@ -45,6 +46,10 @@ Luna__V1__Calibration *counts_write_calibration(struct arena *a,
                                                 const struct counts_calibration *row);
 Luna__V1__SpaceCount *counts_write_count(struct arena *a, int64_t space_id, usec_t at,
                                          const struct counts_value *v);
+Luna__V1__Retention *counts_write_retention(struct arena *a, const struct counts_policy *p);
+
+/* Since when raw readings are kept; NULL: all are. Suspends: may. */
+enum status counts_answer_horizon(struct ctx *ctx, Google__Protobuf__Timestamp **ret) WARN_UNUSED;
 Luna__V1__CountEvent *counts_write_event(struct arena *a, const struct counts_event *e);
 Luna__V1__CountBucket *counts_write_bucket(struct arena *a, const struct counts_bucket *b,
                                            int32_t capacity);

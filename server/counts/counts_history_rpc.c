@@ -50,7 +50,7 @@ answer_count(struct ctx *ctx, const struct question *q, struct counts_value *v,
     const usec_t at = q->has_at ? q->at : end;
     enum status st = counts_at(ctx, q->range.space_id, at, q->range.known_at, v);
     if (st == OK)
-        *ret = counts_write_count(ctx->arena, q->range.space_id, at, v);
+        *ret = counts_write_count(ctx->arena, q->range.space_id, v->at, v);
     return st;
 }
 
@@ -145,8 +145,10 @@ counts_answer_counts(struct call *call, const Luna__V1__GetCountsRequest *req,
     if (st != OK || q.has_at)
         return st;
     if (*q.bucket)
-        return answer_buckets(ctx, &q, v.capacity, &resp->buckets, &resp->n_buckets);
-    return answer_events(ctx, &q.range, req->page_size, req->page_token, resp);
+        st = answer_buckets(ctx, &q, v.capacity, &resp->buckets, &resp->n_buckets);
+    else
+        st = answer_events(ctx, &q.range, req->page_size, req->page_token, resp);
+    return st == OK ? counts_answer_horizon(ctx, &resp->rolled_off_before) : st;
 }
 
 static enum status

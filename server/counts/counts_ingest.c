@@ -7,8 +7,8 @@
 #include "counts/counts_private.h"
 #include "edge/list.h"
 
-/* What luna_counts_ingest says of a reading. */
-enum { DB_DUPLICATE = 2, DB_UNKNOWN_DPU = 3 };
+/* What luna_counts_take says of a reading. */
+enum { DB_DUPLICATE = 2, DB_UNKNOWN_DPU = 3, DB_ROLLED_OFF = 7 };
 /* What it takes as dedupe. */
 enum { DB_NONE = 0, DB_EVENT_ID = 1, DB_EXACT = 2 };
 
@@ -61,9 +61,20 @@ fail_reading(struct ctx *ctx, enum counts_outcome outcome)
                           "must be given, not before 1970 and at most ten minutes ahead");
     case OUTCOME_BAD_EVENT_ID:
         return fail_field(ctx, "event_id", "must be UTF-8 of 1 to %d bytes", COUNTS_MAX_EVENT);
+    case OUTCOME_ROLLED_OFF:
+        return fail(ctx, READINGS_ROLLED_OFF,
+                    "the reading is older than the readings that the account keeps");
     default:
         return fail_plain(ctx, DPU_NOT_FOUND);
     }
+}
+
+static enum counts_outcome
+outcome_of(int16_t refused)
+{
+    return refused == DB_UNKNOWN_DPU  ? OUTCOME_UNKNOWN_DPU
+           : refused == DB_ROLLED_OFF ? OUTCOME_ROLLED_OFF
+                                      : OUTCOME_DUPLICATE;
 }
 
 enum status
@@ -82,8 +93,8 @@ counts_ingest_one(struct ctx *ctx, const struct counts_reading *r, enum counts_d
     enum status st = db_gather_row(ctx, counts_of(ctx->reactor)->ingest, row, &refused, &found);
     if (st != OK)
         return st;
-    if (found && refused.outcome == DB_UNKNOWN_DPU)
-        return fail_plain(ctx, DPU_NOT_FOUND);
+    if (found && refused.outcome != DB_DUPLICATE)
+        return fail_reading(ctx, outcome_of(refused.outcome));
     *ret = found ? OUTCOME_DUPLICATE : OUTCOME_STORED;
     if (!found)
         note_stored(ctx, r);
@@ -206,8 +217,7 @@ batch_refuse(struct batch *b, const struct counts_refused *rows, size_t n)
         if (place >= b->columns.n)
             continue;
         b->refused[place] = true;
-        b->outcomes[b->columns.indexes[place]] =
-            rows[i].outcome == DB_UNKNOWN_DPU ? OUTCOME_UNKNOWN_DPU : OUTCOME_DUPLICATE;
+        b->outcomes[b->columns.indexes[place]] = outcome_of(rows[i].outcome);
     }
 }
 
@@ -257,10 +267,18 @@ enum status
 counts_get_reading(struct ctx *ctx, int64_t dpu_id, usec_t at, int32_t tag,
                    struct counts_reading *ret)
 {
-    return db_one(ctx, &sql_counts_get_reading,
-                  DB_ARGS(db_int8(ctx->who.account_id), db_int4((int32_t)dpu_id),
-                          db_timestamptz(at), db_int4(tag)),
-                  REASON_READING_NOT_FOUND, ret);
+    struct counts_policy policy;
+    enum status st = db_one(ctx, &sql_counts_get_reading,
+                            DB_ARGS(db_int8(ctx->who.account_id), db_int4((int32_t)dpu_id),
+                                    db_timestamptz(at), db_int4(tag)),
+                            REASON_READING_NOT_FOUND, ret);
+    if (st != NOT_FOUND)
+        return st;
+    fail_clear(ctx);
+    st = counts_get_policy(ctx, &policy);
+    if (st == OK && at < policy.horizon)
+        return counts_fail_rolled_off(ctx, "there is no reading", policy.horizon);
+    return st == OK ? fail_plain(ctx, READING_NOT_FOUND) : st;
 }
 
 enum status

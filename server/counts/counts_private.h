@@ -48,6 +48,40 @@ struct counts_edge {
     usec_t at;
 };
 
+/* A count, and up to where its account's readings are gone. */
+struct counts_value_at {
+    int64_t count;
+    int64_t entrances;
+    int64_t exits;
+    int32_t capacity;
+    usec_t horizon;
+    int32_t grain_seconds;
+};
+
+/* Some readings that went through at once. */
+struct counts_step {
+    usec_t at;
+    int64_t entrances;
+    int64_t exits;
+};
+
+/* A calibration beside what was counted then. */
+struct counts_known_point {
+    usec_t at;
+    int64_t known;
+    double deviation;
+    int64_t count;
+    int64_t passed; /* readings until then */
+};
+
+struct counts_rolling {
+    int32_t next_dpu;
+    bool more;
+    int64_t readings;
+    int64_t sums;
+    bool busy;
+};
+
 /* ---- each reactor's memory --------------------------------------------------------------------
  */
 
@@ -66,6 +100,8 @@ struct counts_reactor {
     struct list watchers; /* struct watcher: counts_watch.c */
     struct db_listener *listener;
     struct timer poll;
+    struct timer roll; /* counts_retention.c */
+    nsec_t roll_every;
 };
 
 struct counts_reactor *counts_of(const struct reactor *r);
@@ -74,6 +110,30 @@ struct counts_reactor *counts_of(const struct reactor *r);
 void counts_tally_add(struct counts_reactor *c, int64_t account_id, int32_t dpu_id, usec_t at);
 void counts_tally_init(struct counts_reactor *c);
 void counts_tally_fini(struct counts_reactor *c);
+
+/* Until every transaction that is running has ended. Suspends: may. */
+enum status counts_wait_for_others(struct ctx *ctx) WARN_UNUSED;
+
+/* counts_retention.c: the newest end of a grain that is not behind `at`, where readings are gone;
+ * `at` where they are not. Suspends: never. */
+usec_t counts_policy_floor(const struct counts_policy *p, usec_t at);
+
+/* Inside of a transaction: the horizon stays where it is; counts_get_policy tells where. */
+enum status counts_hold_horizon(struct ctx *ctx) WARN_UNUSED;
+
+/* Behind counts_hold_horizon: fails when something about the DPU would change from `from` on, and
+ * that is before the horizon. */
+enum status counts_check_changeable(struct ctx *ctx, int32_t dpu_id, usec_t from) WARN_UNUSED;
+
+/* READINGS_ROLLED_OFF. */
+enum status counts_fail_rolled_off(struct ctx *ctx, const char *what, usec_t horizon);
+
+/* counts_read.c: the first instant of which something is left of a space's readings, a grain's
+ * beginning where they are gone; DB_INFINITY: there was none. Suspends: may. */
+enum status counts_first_at(struct ctx *ctx, int64_t space_id, usec_t *ret) WARN_UNUSED;
+
+void counts_retention_init(struct counts_reactor *c);
+void counts_retention_fini(struct counts_reactor *c);
 
 /* counts_tell.c: tells the watchers of all servers, a moment later and together with what else
  * happens in it, that readings were stored, or that counts of the account changed in an interval.

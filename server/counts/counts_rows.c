@@ -125,3 +125,29 @@ const struct db_col counts_calibration_row[] = {
     DB_COL(struct counts_calibration, recorded_at, DB_TIMESTAMPTZ),
     DB_END,
 };
+
+const struct db_col counts_value_at_row[] = {
+    DB_COL_NULLABLE(struct counts_value_at, count, DB_INT8),
+    DB_COL_NULLABLE(struct counts_value_at, entrances, DB_INT8),
+    DB_COL_NULLABLE(struct counts_value_at, exits, DB_INT8),
+    DB_COL_NULLABLE(struct counts_value_at, capacity, DB_INT4),
+    DB_COL_NULLABLE(struct counts_value_at, horizon, DB_TIMESTAMPTZ),
+    DB_COL_NULLABLE(struct counts_value_at, grain_seconds, DB_INT4),
+    DB_END,
+};
+
+const struct db_col counts_step_row[] = {
+    DB_COL_NULLABLE(struct counts_step, at, DB_TIMESTAMPTZ),
+    DB_COL_NULLABLE(struct counts_step, entrances, DB_INT8),
+    DB_COL_NULLABLE(struct counts_step, exits, DB_INT8),
+    DB_END,
+};
+
+const struct db_col counts_known_point_row[] = {
+    DB_COL_NULLABLE(struct counts_known_point, at, DB_TIMESTAMPTZ),
+    DB_COL_NULLABLE(struct counts_known_point, known, DB_INT8),
+    DB_COL_NULLABLE(struct counts_known_point, deviation, DB_FLOAT8),
+    DB_COL_NULLABLE(struct counts_known_point, count, DB_INT8),
+    DB_COL_NULLABLE(struct counts_known_point, passed, DB_INT8),
+    DB_END,
+};

@@ -11,6 +11,58 @@
 
 #define TEXT(s) ((char *)(uintptr_t)(s))
 
+/* ---- what spaces, doorways and DPUs have in common --------------------------------------------
+ */
+
+#define GET_ONE(handler, Method, kind)                                                    \
+    static enum status handler(struct call *call, const Luna__V1__##Method##Request *req, \
+                               Luna__V1__##Method##Response *resp)                        \
+    {                                                                                     \
+        struct counts_##kind row;                                                         \
+        enum status st = counts_##handler(&call->ctx, req->kind##_id, &row);              \
+        if (st == OK)                                                                     \
+            resp->kind = counts_write_##kind(call->ctx.arena, &row);                      \
+        return st;                                                                        \
+    }
+
+#define LIST_SOME(handler, Method, Message, kind)                                         \
+    static enum status handler(struct call *call, const Luna__V1__##Method##Request *req, \
+                               Luna__V1__##Method##Response *resp)                        \
+    {                                                                                     \
+        struct arena *a = call->ctx.arena;                                                \
+        const struct list_request list = LIST_REQUEST(req, 100, MAX_PAGE);                \
+        struct counts_##kind *rows;                                                       \
+        const char *next;                                                                 \
+        size_t n;                                                                         \
+        enum status st = counts_##handler(&call->ctx, &list, &rows, &n, &next);           \
+        if (st != OK)                                                                     \
+            return st;                                                                    \
+        resp->next_page_token = TEXT(next);                                               \
+        resp->n_##kind##s = n;                                                            \
+        resp->kind##s = arena_new_n(a, Luna__V1__##Message *, n);                         \
+        for (size_t i = 0; i < n; i++)                                                    \
+            resp->kind##s[i] = counts_write_##kind(a, &rows[i]);                          \
+        return OK;                                                                        \
+    }
+
+#define DELETE_ONE(handler, Method, kind)                                                 \
+    static enum status handler(struct call *call, const Luna__V1__##Method##Request *req, \
+                               Luna__V1__##Method##Response *resp)                        \
+    {                                                                                     \
+        (void)resp;                                                                       \
+        return counts_##handler(&call->ctx, req->kind##_id, req->force);                  \
+    }
+
+GET_ONE(get_space, GetSpace, space)
+GET_ONE(get_doorway, GetDoorway, doorway)
+GET_ONE(get_dpu, GetDpu, dpu)
+LIST_SOME(list_spaces, ListSpaces, Space, space)
+LIST_SOME(list_doorways, ListDoorways, Doorway, doorway)
+LIST_SOME(list_dpus, ListDpus, Dpu, dpu)
+DELETE_ONE(delete_space, DeleteSpace, space)
+DELETE_ONE(delete_doorway, DeleteDoorway, doorway)
+DELETE_ONE(delete_dpu, DeleteDpu, dpu)
+
 /* ---- spaces ---------------------------------------------------------------------------------- */
 
 static enum status
@@ -27,34 +79,6 @@ create_space(struct call *call, const Luna__V1__CreateSpaceRequest *req,
     if (st == OK)
         resp->space = counts_write_space(ctx->arena, &row);
     return st;
-}
-
-static enum status
-get_space(struct call *call, const Luna__V1__GetSpaceRequest *req, Luna__V1__GetSpaceResponse *resp)
-{
-    struct counts_space row;
-    enum status st = counts_get_space(&call->ctx, req->space_id, &row);
-    if (st == OK)
-        resp->space = counts_write_space(call->ctx.arena, &row);
-    return st;
-}
-
-static enum status
-list_spaces(struct call *call, const Luna__V1__ListSpacesRequest *req,
-            Luna__V1__ListSpacesResponse *resp)
-{
-    struct arena *a = call->ctx.arena;
-    const struct list_request list = LIST_REQUEST(req, 100, MAX_PAGE);
-    struct counts_space *rows;
-    const char *next;
-    enum status st = counts_list_spaces(&call->ctx, &list, &rows, &resp->n_spaces, &next);
-    if (st != OK)
-        return st;
-    resp->next_page_token = TEXT(next);
-    resp->spaces = arena_new_n(a, Luna__V1__Space *, resp->n_spaces);
-    for (size_t i = 0; i < resp->n_spaces; i++)
-        resp->spaces[i] = counts_write_space(a, &rows[i]);
-    return OK;
 }
 
 static enum status
@@ -79,14 +103,6 @@ update_space(struct call *call, const Luna__V1__UpdateSpaceRequest *req,
     return st;
 }
 
-static enum status
-delete_space(struct call *call, const Luna__V1__DeleteSpaceRequest *req,
-             Luna__V1__DeleteSpaceResponse *resp)
-{
-    (void)resp;
-    return counts_delete_space(&call->ctx, req->space_id, req->force);
-}
-
 /* ---- doorways -------------------------------------------------------------------------------- */
 
 static enum status
@@ -101,35 +117,6 @@ create_doorway(struct call *call, const Luna__V1__CreateDoorwayRequest *req,
     if (st == OK)
         resp->doorway = counts_write_doorway(call->ctx.arena, &row);
     return st;
-}
-
-static enum status
-get_doorway(struct call *call, const Luna__V1__GetDoorwayRequest *req,
-            Luna__V1__GetDoorwayResponse *resp)
-{
-    struct counts_doorway row;
-    enum status st = counts_get_doorway(&call->ctx, req->doorway_id, &row);
-    if (st == OK)
-        resp->doorway = counts_write_doorway(call->ctx.arena, &row);
-    return st;
-}
-
-static enum status
-list_doorways(struct call *call, const Luna__V1__ListDoorwaysRequest *req,
-              Luna__V1__ListDoorwaysResponse *resp)
-{
-    struct arena *a = call->ctx.arena;
-    const struct list_request list = LIST_REQUEST(req, 100, MAX_PAGE);
-    struct counts_doorway *rows;
-    const char *next;
-    enum status st = counts_list_doorways(&call->ctx, &list, &rows, &resp->n_doorways, &next);
-    if (st != OK)
-        return st;
-    resp->next_page_token = TEXT(next);
-    resp->doorways = arena_new_n(a, Luna__V1__Doorway *, resp->n_doorways);
-    for (size_t i = 0; i < resp->n_doorways; i++)
-        resp->doorways[i] = counts_write_doorway(a, &rows[i]);
-    return OK;
 }
 
 static enum status
@@ -150,14 +137,6 @@ update_doorway(struct call *call, const Luna__V1__UpdateDoorwayRequest *req,
     if (st == OK)
         resp->doorway = counts_write_doorway(call->ctx.arena, &row);
     return st;
-}
-
-static enum status
-delete_doorway(struct call *call, const Luna__V1__DeleteDoorwayRequest *req,
-               Luna__V1__DeleteDoorwayResponse *resp)
-{
-    (void)resp;
-    return counts_delete_doorway(&call->ctx, req->doorway_id, req->force);
 }
 
 /* ---- DPUs ------------------------------------------------------------------------------------ */
@@ -187,33 +166,6 @@ create_dpu(struct call *call, const Luna__V1__CreateDpuRequest *req,
 }
 
 static enum status
-get_dpu(struct call *call, const Luna__V1__GetDpuRequest *req, Luna__V1__GetDpuResponse *resp)
-{
-    struct counts_dpu row;
-    enum status st = counts_get_dpu(&call->ctx, req->dpu_id, &row);
-    if (st == OK)
-        resp->dpu = counts_write_dpu(call->ctx.arena, &row);
-    return st;
-}
-
-static enum status
-list_dpus(struct call *call, const Luna__V1__ListDpusRequest *req, Luna__V1__ListDpusResponse *resp)
-{
-    struct arena *a = call->ctx.arena;
-    const struct list_request list = LIST_REQUEST(req, 100, MAX_PAGE);
-    struct counts_dpu *rows;
-    const char *next;
-    enum status st = counts_list_dpus(&call->ctx, &list, &rows, &resp->n_dpus, &next);
-    if (st != OK)
-        return st;
-    resp->next_page_token = TEXT(next);
-    resp->dpus = arena_new_n(a, Luna__V1__Dpu *, resp->n_dpus);
-    for (size_t i = 0; i < resp->n_dpus; i++)
-        resp->dpus[i] = counts_write_dpu(a, &rows[i]);
-    return OK;
-}
-
-static enum status
 update_dpu(struct call *call, const Luna__V1__UpdateDpuRequest *req,
            Luna__V1__UpdateDpuResponse *resp)
 {
@@ -231,14 +183,6 @@ update_dpu(struct call *call, const Luna__V1__UpdateDpuRequest *req,
     if (st == OK)
         resp->dpu = counts_write_dpu(call->ctx.arena, &row);
     return st;
-}
-
-static enum status
-delete_dpu(struct call *call, const Luna__V1__DeleteDpuRequest *req,
-           Luna__V1__DeleteDpuResponse *resp)
-{
-    (void)resp;
-    return counts_delete_dpu(&call->ctx, req->dpu_id, req->force);
 }
 
 /* ---- assignments ----------------------------------------------------------------------------- */
@@ -440,7 +384,7 @@ list_readings(struct call *call, const Luna__V1__ListReadingsRequest *req,
     resp->readings = arena_new_n(a, Luna__V1__Reading *, resp->n_readings);
     for (size_t i = 0; i < resp->n_readings; i++)
         resp->readings[i] = counts_write_reading(a, &rows[i]);
-    return OK;
+    return counts_answer_horizon(&call->ctx, &resp->rolled_off_before);
 }
 
 /* ---- counts ---------------------------------------------------------------------------------- */
@@ -563,18 +507,51 @@ get_estimate(struct call *call, const Luna__V1__GetEstimateRequest *req,
 {
     struct ctx *ctx = &call->ctx;
     struct counts_estimate e;
+    const struct counts_drift drift = {
+        .error_rate = req->error_rate != 0 ? req->error_rate : 0.02,
+        .daily_variance = req->daily_variance,
+    };
     usec_t at = clock_wall_us();
     enum status st = counts_read_time(ctx, "at", req->at, &at);
     if (st == OK)
-        st = counts_estimate(ctx, req->space_id, at, req->error_rate != 0 ? req->error_rate : 0.02,
-                             &e);
+        st = counts_estimate(ctx, req->space_id, at, &drift, &e);
     if (st != OK)
         return st;
     resp->space_id = req->space_id;
-    resp->at = counts_write_time(ctx->arena, at);
+    resp->at = counts_write_time(ctx->arena, e.at);
     resp->count = e.count;
     resp->estimate = e.estimate;
     resp->deviation = e.deviation;
     resp->calibrations = e.calibrations;
     return OK;
+}
+
+/* ---- retention ------------------------------------------------------------------------------- */
+
+static enum status
+get_retention(struct call *call, const Luna__V1__GetRetentionRequest *req,
+              Luna__V1__GetRetentionResponse *resp)
+{
+    struct counts_policy p;
+    (void)req;
+    enum status st = counts_get_policy(&call->ctx, &p);
+    if (st == OK)
+        resp->retention = counts_write_retention(call->ctx.arena, &p);
+    return st;
+}
+
+static enum status
+update_retention(struct call *call, const Luna__V1__UpdateRetentionRequest *req,
+                 Luna__V1__UpdateRetentionResponse *resp)
+{
+    struct counts_policy p;
+    const struct counts_policy_change change = {
+        .has_retention_days = req->retention_days_presence_case != 0,
+        .retention_days = req->retention_days_presence_case ? req->retention_days : 0,
+        .grain_seconds = req->rollup_seconds,
+    };
+    enum status st = counts_set_policy(&call->ctx, &change, &p);
+    if (st == OK)
+        resp->retention = counts_write_retention(call->ctx.arena, &p);
+    return st;
 }

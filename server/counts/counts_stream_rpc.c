@@ -7,6 +7,8 @@
 
 #define EVENTS_A_MESSAGE 500
 
+#define MAX_THRESHOLDS 10
+
 /* How long a watcher may take nothing. */
 #define PATIENCE SEC(10)
 
@@ -36,6 +38,7 @@ struct exporter {
     size_t n;
     int64_t total;
     uint32_t crc;
+    usec_t horizon;
 };
 
 static enum status
@@ -52,6 +55,7 @@ send_events(struct exporter *x, bool complete)
     m->complete = complete;
     m->total = complete ? x->total : 0;
     m->crc32c = complete ? x->crc : 0;
+    m->rolled_off_before = complete ? counts_write_time(a, x->horizon) : NULL;
     return stream_send(x->out, &m->base);
 }
 
@@ -77,6 +81,7 @@ counts_serve_export(struct call *call, const Luna__V1__ExportCountsRequest *req,
                                  .to = DB_INFINITY,
                                  .known_at = DB_INFINITY};
     struct exporter *x = arena_new(ctx->arena, struct exporter);
+    struct counts_policy p = {0};
     x->out = out;
     enum status st = counts_read_time(ctx, "from", req->from, &range.from);
     if (st == OK)
@@ -85,6 +90,9 @@ counts_serve_export(struct call *call, const Luna__V1__ExportCountsRequest *req,
         st = counts_each_event(ctx, &range, export_event, x);
     if (st == OK && x->n > 0)
         st = send_events(x, false);
+    if (st == OK)
+        st = counts_get_policy(ctx, &p);
+    x->horizon = p.horizon;
     return st == OK ? send_events(x, true) : st;
 }
 
@@ -96,6 +104,7 @@ struct watch_call {
     int64_t spaces[COUNTS_MAX_WATCHED];
     int64_t counts[COUNTS_MAX_WATCHED];
     bool told[COUNTS_MAX_WATCHED]; /* counts[i] is known */
+    bool above[COUNTS_MAX_WATCHED][MAX_THRESHOLDS];
     size_t n;
     const Luna__V1__WatchCountsRequest *req;
 };
@@ -158,13 +167,23 @@ read_resume_token(struct watch_call *w, const char *token)
             if (w->spaces[i] == space) {
                 w->counts[i] = count;
                 w->told[i] = true;
+                begin_thresholds(w, i, count);
             }
     }
     return OK;
 }
 
+/* Where the count stands with each threshold as long as nothing was told about the space. */
 static void
-put_thresholds(const struct watch_call *w, const struct counts_change *c, struct arena *a,
+begin_thresholds(struct watch_call *w, size_t space, int64_t count)
+{
+    for (size_t i = 0; i < w->req->n_thresholds; i++)
+        w->above[space][i] = count >= w->req->thresholds[i]->level;
+}
+
+/* A level that was crossed upwards is crossed upwards again only after it was crossed downwards. */
+static void
+put_thresholds(struct watch_call *w, size_t space, int64_t count, struct arena *a,
                Luna__V1__WatchCountsResponse *m)
 {
     const size_t n = w->req->n_thresholds;
@@ -173,11 +192,22 @@ put_thresholds(const struct watch_call *w, const struct counts_change *c, struct
     for (size_t i = 0; i < n; i++) {
         const Luna__V1__CountThreshold *t = w->req->thresholds[i];
         const int64_t low = t->level - (t->hysteresis > 0 ? t->hysteresis : 1);
-        if (c->old_count < t->level && c->count >= t->level)
+        bool *above = &w->above[space][i];
+        if (!*above && count >= t->level)
             m->crossed_up[m->n_crossed_up++] = t->level;
-        if (c->old_count > low && c->count <= low)
+        if (*above && count <= low)
             m->crossed_down[m->n_crossed_down++] = t->level;
+        *above = *above ? count > low : count >= t->level;
     }
+}
+
+static size_t
+place_of(const struct watch_call *w, int64_t space_id)
+{
+    size_t i = 0;
+    while (i + 1 < w->n && w->spaces[i] != space_id)
+        i++;
+    return i;
 }
 
 /* A message that is not taken for PATIENCE ends the watch: nobody waits for a slow reader. */
@@ -212,13 +242,13 @@ send_change(void *arg, const struct counts_change *c)
     m->changed_from = counts_write_time(a, c->changed_from);
     m->changed_to = counts_write_time(a, c->changed_to);
     m->observed_at = counts_write_time(a, c->observed_at);
-    if (c->kind != CHANGE_SNAPSHOT)
-        put_thresholds(w, c, a, m);
-    for (size_t i = 0; i < w->n; i++)
-        if (w->spaces[i] == c->space_id) {
-            w->counts[i] = c->count;
-            w->told[i] = true;
-        }
+    const size_t i = place_of(w, c->space_id);
+    if (c->kind == CHANGE_SNAPSHOT)
+        begin_thresholds(w, i, c->count);
+    else
+        put_thresholds(w, i, c->count, a, m);
+    w->counts[i] = c->count;
+    w->told[i] = true;
     m->resume_token = (char *)(uintptr_t)resume_token(w, a);
     return send_patiently(w, &m->base);
 }
@@ -231,8 +261,8 @@ choose_spaces(struct watch_call *w)
     size_t n;
     if (w->req->n_space_ids > COUNTS_MAX_WATCHED)
         return fail_field(ctx, "space_ids", "must be at most %d", COUNTS_MAX_WATCHED);
-    if (w->req->n_thresholds > 10)
-        return fail_field(ctx, "thresholds", "must be at most 10");
+    if (w->req->n_thresholds > MAX_THRESHOLDS)
+        return fail_field(ctx, "thresholds", "must be at most %d", MAX_THRESHOLDS);
     for (size_t i = 0; i < w->req->n_thresholds; i++)
         if (w->req->thresholds[i]->hysteresis < 0)
             return fail_field(ctx, arena_printf(ctx->arena, "thresholds[%zu].hysteresis", i),

@@ -68,4 +68,27 @@ enum status kalman_check_account(struct ctx *ctx, int64_t account_id) WARN_UNUSE
 enum status kalman_filter(struct ctx *ctx, const struct kalman_filter_request *req,
                           struct kalman_filter_result *ret) WARN_UNUSED;
 
+#define KALMAN_MAX_STEPS 100000
+
+/* The local level model whose noise is known for each step: mu[i] = mu[i-1] + eta[i] with variance
+ * level_variances[i], values[i] = mu[i] + eps[i] with variance observation_variances[i]. Lists of
+ * `n`, 1 to KALMAN_MAX_STEPS; NaN among the values: missing; variances finite and not negative.
+ * mu[-1] has mean initial_mean and variance initial_variance. */
+struct kalman_steps {
+    const double *values;
+    const double *observation_variances;
+    const double *level_variances;
+    size_t n;
+    double initial_mean;
+    double initial_variance;
+};
+
+/*
+ * ret_levels[i] = E(mu[i] | values[0..i]), ret_variances[i] its variance (Durbin and Koopman 2012,
+ * 4.3). A value that was certain before tells nothing. Suspends: never.
+ * Fails: BAD_FIELD, NO_RESULT (it does not fit a double).
+ */
+enum status kalman_filter_steps(struct ctx *ctx, const struct kalman_steps *s, double *ret_levels,
+                                double *ret_variances) WARN_UNUSED;
+
 #endif

@@ -16,7 +16,9 @@ import sys
 INDENT = "    "
 END = "end-of-output-5bc1"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-CHANGING = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|(?<=page_token\":\")[^\"]+")
+# What another run prints otherwise: times of today, tokens, etags, lags.
+CHANGING = re.compile(r"20[2-9]\d-\d\d-\d\dT[\d:.]+Z|(?<=oken\":\")[^\"]+|(?<=oken\": \")[^\"]+|"
+                      r"(?<=etag\":\")[^\"]+|(?<=etag\": \")[^\"]+|(?<=lagSeconds\": )[\d.e+]+")
 WIDTH, HEAD, TAIL = 150, 9, 4
 
 

@@ -95,7 +95,7 @@ class Stack:
                    LUNA_DATABASE_OWNER_URL=f"host={self.folder} user=luna_owner dbname=luna",
                    LUNA_REDIS_URL=f"unix:{self.folder}/redis.sock", LUNA_KEY_SECRET="0123456789abcdef0123456789abcdef",
                    LUNA_ANONYMOUS_ACCOUNT="", LUNA_LISTEN_ADDRESS=f"{grpc},127.0.0.1:{port}",
-                   LUNA_ADMIN_ADDRESS="",
+                   LUNA_ADMIN_ADDRESS="", LUNA_COUNTS_ROLL_OFF_INTERVAL="1s",
                    LUNA_UPSTREAM=grpc, LUNA_GATEWAY_ADDRESS=f"127.0.0.1:{rest}", LOG_LEVEL="INFO")
         self.run("migrate", [self.server, "migrate", "up"], env=env)
         made = subprocess.run([self.server, "admin", "create-account", "demo", "--if-missing"], env=env,

@@ -144,6 +144,42 @@ TEST(counts, watchers_hear_of_other_servers)
     luna_stream_free(s);
 }
 
+/* A count that wavers between the two levels of a threshold crosses nothing. */
+TEST(counts, thresholds_have_hysteresis)
+{
+    luna_server server(pg(), redis(), "thresholds");
+    const std::string key = server.create_account("one");
+    server.start();
+    counts_client c(server.target(), key);
+    c.make_floor();
+    Luna__V1__WatchCountsRequest req = LUNA__V1__WATCH_COUNTS_REQUEST__INIT;
+    Luna__V1__CountThreshold two = LUNA__V1__COUNT_THRESHOLD__INIT;
+    Luna__V1__CountThreshold *thresholds[] = {&two};
+    int64_t spaces[] = {c.b, c.a};
+    two.level = 2;
+    two.hysteresis = 2;
+    req.space_ids = spaces;
+    req.n_space_ids = 2;
+    req.thresholds = thresholds;
+    req.n_thresholds = 1;
+    luna_call_options options = {};
+    options.timeout_ms = 60000;
+    const Luna__V1__WatchCountsResponse *m = nullptr;
+    luna_stream *s = luna_counts_watch_counts(c.channel(), &options, &req);
+    for (int i = 0; i < 2; i++)
+        ASSERT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_OK);
+    std::string crossed;
+    int64_t at = kNoon;
+    for (int step : {1, 1, -1, 1, -1, -1, 1, 1}) {
+        ASSERT_EQ(c.put(283, at++, step), LUNA_OK);
+        ASSERT_EQ(luna_counts_watch_counts_recv(s, &m), LUNA_OK);
+        EXPECT_EQ(m->space_id, c.a);
+        crossed += m->n_crossed_up ? "u" : m->n_crossed_down ? "d" : ".";
+    }
+    EXPECT_EQ(crossed, ".u...d.u"); /* 1 2 1 2 1 0 1 2 */
+    luna_stream_free(s);
+}
+
 TEST(counts, an_export_is_complete_or_says_so)
 {
     luna_server server(pg(), redis(), "export");

@@ -43,11 +43,11 @@ TEST(bucket_fold, weighs_by_time)
     }
     struct bucket_fold f;
     bucket_fold_init(&f, b, 3, 2);
-    bucket_fold_event(&f, 25, 1);  /* 3 */
-    bucket_fold_event(&f, 75, -1); /* 2 */
-    bucket_fold_event(&f, 75, -1); /* 1 */
-    bucket_fold_event(&f, 200, -1);
-    bucket_fold_event(&f, 200, -1); /* -1: never clamped */
+    bucket_fold_step(&f, 25, 1, 0); /* 3 */
+    bucket_fold_step(&f, 75, 0, 1); /* 2 */
+    bucket_fold_step(&f, 75, 0, 1); /* 1 */
+    bucket_fold_step(&f, 200, 0, 1);
+    bucket_fold_step(&f, 200, 0, 1); /* -1: never clamped */
     bucket_fold_end(&f);
     EXPECT_EQ(b[0].entrances, 1);
     EXPECT_EQ(b[0].exits, 2);

@@ -1,121 +1,11 @@
 /* The domain on a real Postgres, as the server's role. */
-#include "support/pg_db_test.h"
-
 #include <fstream>
 #include <sstream>
 
-extern "C" {
-#include "counts/counts.h"
-#include "edge/list.h"
-}
+#include "support/counts_domain.h"
 
 namespace
 {
-
-constexpr usec_t kSecond = 1000000;
-constexpr usec_t kNoon = INT64_C(1772366400) * kSecond; /* 2026-03-01T12:00:00Z */
-
-class counts : public testing::Test
-{
-  protected:
-    std::string database;
-    int64_t a = 0;
-    int64_t b = 0;
-    int64_t front = 0;
-    int64_t inner = 0;
-
-    void SetUp() override
-    {
-        static int n;
-        database = migrated_database(pg(), "counts" + std::to_string(n++));
-        pg().exec(database, "INSERT INTO account (account_name) VALUES ('one'), ('two')");
-    }
-
-    void run(const std::function<void(struct ctx *)> &body, int64_t account = 1)
-    {
-        db_setup setup;
-        setup.url = pg().url(database, "luna_app");
-        setup.sql = {&counts_sql};
-        struct stop_hook stop = {};
-        stop.fn = [](struct stop_hook *) { counts_detach(reactor_current()); };
-        with_db(setup, [&](struct ctx *ctx) {
-            ctx->who.account_id = account;
-            ctx->who.role = ROLE_MEMBER;
-            counts_attach(ctx->reactor);
-            reactor_at_stop(ctx->reactor, &stop); /* when what it does behind the calls has ended */
-            body(ctx);
-        });
-    }
-
-    /* Outside -> A by the front door (DPU 283), B -> A by the inner one (DPU 423). */
-    void make_floor(struct ctx *ctx)
-    {
-        struct counts_space space = {};
-        struct counts_doorway door = {};
-        struct counts_dpu dpu = {};
-        struct counts_assignment hung = {};
-        space.name = "A";
-        space.capacity = 20;
-        space.time_zone = "Europe/Berlin";
-        ASSERT_EQ(counts_create_space(ctx, &space, &space), OK) << ctx->error.message;
-        a = space.space_id;
-        space = {};
-        space.name = "B";
-        ASSERT_EQ(counts_create_space(ctx, &space, &space), OK);
-        b = space.space_id;
-        door.name = "front";
-        door.ingress_space_id = a;
-        ASSERT_EQ(counts_create_doorway(ctx, &door, &door), OK);
-        front = door.doorway_id;
-        door.name = "inner";
-        door.egress_space_id = b;
-        ASSERT_EQ(counts_create_doorway(ctx, &door, &door), OK);
-        inner = door.doorway_id;
-        for (int id : {283, 423}) {
-            dpu.dpu_id = id;
-            dpu.name = dpu.serial = "";
-            ASSERT_EQ(counts_create_dpu(ctx, &dpu, &dpu), OK);
-            hung.dpu_id = id;
-            hung.doorway_id = id == 283 ? front : inner;
-            hung.starts_at = -DB_INFINITY;
-            hung.ends_at = DB_INFINITY;
-            ASSERT_EQ(counts_assign(ctx, &hung, &hung), OK) << ctx->error.message;
-        }
-    }
-
-    int64_t current(struct ctx *ctx, int64_t space)
-    {
-        struct counts_value v = {};
-        EXPECT_EQ(counts_current(ctx, space, &v), OK) << ctx->error.message;
-        return v.count;
-    }
-
-    int64_t at(struct ctx *ctx, int64_t space, usec_t t, usec_t known = DB_INFINITY)
-    {
-        struct counts_value v = {};
-        EXPECT_EQ(counts_at(ctx, space, t, known, &v), OK) << ctx->error.message;
-        return v.count;
-    }
-
-    static void put(struct ctx *ctx, int64_t dpu, usec_t t, int dir, const char *event = nullptr)
-    {
-        struct counts_reading r = {};
-        enum counts_outcome o;
-        r.dpu_id = dpu;
-        r.at = t;
-        r.direction = dir;
-        r.event_id = event;
-        EXPECT_EQ(counts_ingest_one(ctx, &r, DEDUPE_DEFAULT, &o), OK) << ctx->error.message;
-    }
-
-    /* "!REASON" of the recorded failure, which is forgotten. */
-    static std::string why(struct ctx *ctx, enum status st)
-    {
-        std::string out = st == OK ? "OK" : reason_info(ctx->error.reason)->token;
-        fail_clear(ctx);
-        return out;
-    }
-};
 
 TEST_F(counts, the_week_of_two_sensors)
 {
@@ -354,9 +244,9 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     /* With the application's filter removed: row-level security alone. */
     PGconn *c = PQconnectdb(pg().url(database, "luna_app").c_str());
     PQclear(PQexec(c, "SET luna.account = '2'"));
-    for (const char *table :
-         {"counts_space", "counts_within", "counts_doorway", "counts_dpu", "counts_assignment",
-          "counts_reading", "counts_reading_2026", "counts_checkpoint", "counts_calibration"}) {
+    for (const char *table : {"counts_space", "counts_within", "counts_doorway", "counts_dpu",
+                              "counts_assignment", "counts_reading", "counts_reading_2026",
+                              "counts_checkpoint", "counts_calibration", "counts_retention"}) {
         PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
         ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
         EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;
@@ -458,6 +348,61 @@ TEST_F(counts, watchers_are_told)
     });
 }
 
+/* In Berlin the 29th of March 2026 has 23 hours, the 25th of October 25; in Kathmandu days begin at
+ * a quarter past. */
+TEST_F(counts, buckets_follow_the_calendar_of_a_zone)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        const usec_t midnight = INT64_C(1774652400) * kSecond; /* 2026-03-28T00:00 in Berlin */
+        put(ctx, 283, midnight + 3600 * kSecond, 1);
+        auto lengths = [&](usec_t from, usec_t to, const char *width, const char *zone) {
+            struct counts_range range = {a, from, to, DB_INFINITY};
+            struct counts_bucket *b;
+            size_t n = 0;
+            std::string out;
+            EXPECT_EQ(counts_buckets(ctx, &range, width, zone, 0, &b, &n), OK)
+                << ctx->error.message;
+            for (size_t i = 0; i < n; i++)
+                out +=
+                    (i ? " " : "") + std::to_string((b[i].ends_at - b[i].starts_at) / kSecond / 60);
+            return out;
+        };
+        const usec_t day = 86400 * kSecond;
+        const usec_t hour = 3600 * kSecond;
+        EXPECT_EQ(lengths(midnight, midnight + 3 * day - hour, "1d", nullptr), "1440 1380 1440");
+        EXPECT_EQ(lengths(midnight, midnight + 3 * day, "1d", "UTC"), "60 1440 1440 1380");
+        EXPECT_EQ(lengths(midnight + day, midnight + day + 5 * hour, "6h", "Europe/Berlin"), "300");
+        const usec_t autumn = INT64_C(1792879200) * kSecond; /* 2026-10-25T00:00 in Berlin */
+        EXPECT_EQ(lengths(autumn, autumn + 2 * day + hour, "1d", "Europe/Berlin"), "1500 1440");
+        EXPECT_EQ(lengths(autumn, autumn + 6 * hour, "3h", "Europe/Berlin"), "180 180");
+        EXPECT_EQ(lengths(midnight, midnight + day, "1d", "Asia/Kathmandu"), "1155 285");
+        EXPECT_EQ(lengths(midnight, midnight + 5 * day, "1mo", "UTC"), "5820 1380");
+    });
+}
+
+TEST_F(counts, sensors_that_are_silent_or_hang_backwards)
+{
+    run([&](struct ctx *ctx) {
+        struct counts_health *h;
+        size_t n;
+        make_floor(ctx);
+        const usec_t now = clock_wall_us();
+        for (int i = 0; i < 60; i++)
+            put(ctx, 283, now - (i + 1) * 60 * kSecond, i % 5 ? -1 : 1);
+        ASSERT_EQ(counts_list_health(ctx, 0, 10, &h, &n), OK) << ctx->error.message;
+        ASSERT_EQ(n, 2u);
+        EXPECT_EQ(h[0].recent, 60);
+        EXPECT_EQ(h[0].outwards, 48);
+        EXPECT_TRUE(h[0].outer);
+        EXPECT_EQ(h[0].last_seen_at, now - 60 * kSecond);
+        EXPECT_GE(h[0].last_received_at, now);
+        EXPECT_EQ(h[0].doorway_id, front);
+        EXPECT_FALSE(h[1].has_last_seen_at);
+        EXPECT_FALSE(h[1].outer);
+    });
+}
+
 TEST_F(counts, an_estimate_stands_beside_the_count)
 {
     run([&](struct ctx *ctx) {
@@ -465,7 +410,8 @@ TEST_F(counts, an_estimate_stands_beside_the_count)
         for (int i = 0; i < 100; i++)
             put(ctx, 283, kNoon + i, 1);
         struct counts_estimate e;
-        ASSERT_EQ(counts_estimate(ctx, a, kNoon + kSecond, 0.02, &e), OK) << ctx->error.message;
+        const struct counts_drift drift = {0.02, 0};
+        ASSERT_EQ(counts_estimate(ctx, a, kNoon + kSecond, &drift, &e), OK) << ctx->error.message;
         EXPECT_EQ(e.count, 100);
         EXPECT_DOUBLE_EQ(e.estimate, 100);
         EXPECT_NEAR(e.deviation, 1.4142135623730951, 1e-12); /* sqrt(100 * 0.02) */
@@ -475,10 +421,39 @@ TEST_F(counts, an_estimate_stands_beside_the_count)
         c.count = 97;
         c.note = "counted by hand";
         ASSERT_EQ(counts_calibrate(ctx, &c, &c), OK) << ctx->error.message;
-        ASSERT_EQ(counts_estimate(ctx, a, kNoon + kSecond, 0.02, &e), OK);
+        ASSERT_EQ(counts_estimate(ctx, a, kNoon + kSecond, &drift, &e), OK);
         EXPECT_DOUBLE_EQ(e.estimate, 97);
         EXPECT_DOUBLE_EQ(e.deviation, 0);
         EXPECT_EQ(current(ctx, a), 100); /* the count is what was counted */
+
+        /* Two calibrations that are not exact: the drift given both, by the formula of a normal
+         * distribution conditioned on two numbers. Days are counted from midnight. */
+        const double days = 0.5 + 1.0 / 86400;
+        const struct counts_drift walk = {0.02, 3};
+        c.deviation = 2;
+        ASSERT_EQ(counts_calibrate(ctx, &c, &c), OK); /* in place of the exact one */
+        for (int i = 0; i < 50; i++)
+            put(ctx, 283, kNoon + 86400 * kSecond + i, -1);
+        c.at = kNoon + 86401 * kSecond;
+        c.count = 40;
+        c.deviation = 1;
+        ASSERT_EQ(counts_calibrate(ctx, &c, &c), OK);
+        const usec_t later = kNoon + 2 * 86400 * kSecond + kSecond;
+        ASSERT_EQ(counts_estimate(ctx, a, later, &walk, &e), OK) << ctx->error.message;
+        const double v1 = 0.02 * 100 + 3 * days; /* var of the drift at the first... */
+        const double v2 = v1 + 0.02 * 50 + 3;    /* ...at the second... */
+        const double v3 = v2 + 3; /* ...and at the end; earlier ones are covariances */
+        const double y1 = 97 - 100;
+        const double y2 = 40 - 50;
+        const double s11 = v1 + 4;
+        const double s22 = v2 + 1;
+        const double det = s11 * s22 - v1 * v1;
+        const double g1 = (v1 * s22 - v2 * v1) / det;
+        const double g2 = (v2 * s11 - v1 * v1) / det;
+        EXPECT_EQ(e.count, 50);
+        EXPECT_EQ(e.calibrations, 2);
+        EXPECT_NEAR(e.estimate, 50 + g1 * y1 + g2 * y2, 1e-9);
+        EXPECT_NEAR(e.deviation * e.deviation, v3 - g1 * v1 - g2 * v2, 1e-9);
     });
 }
 

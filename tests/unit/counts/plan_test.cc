@@ -29,9 +29,10 @@ run(PGconn *c, const std::string &sql)
 std::string
 statement(const std::string &name)
 {
-    for (size_t i = 0; i < counts_sql.n; i++)
-        if (counts_sql.stmts[i]->name == name)
-            return counts_sql.stmts[i]->sql;
+    for (const struct db_sql *set : {&counts_sql, &counts_roll_sql})
+        for (size_t i = 0; i < set->n; i++)
+            if (set->stmts[i]->name == name)
+                return set->stmts[i]->sql;
     ADD_FAILURE() << "there is no statement " << name;
     return "";
 }
@@ -47,6 +48,8 @@ class plan : public testing::Test
         const std::string database = migrated_database(pg(), "plan" + std::to_string(n++));
         pg().exec(database, R"(
             INSERT INTO account (account_name) VALUES ('one');
+            INSERT INTO account (account_name) SELECT 'more' || g FROM generate_series(1, 5000) g;
+            INSERT INTO counts_retention (account_id) SELECT account_id FROM account;
             INSERT INTO counts_space (account_id, name) SELECT 1, 's' FROM generate_series(1, 2000);
             INSERT INTO counts_within SELECT 1, g, g FROM generate_series(1, 2000) g;
             INSERT INTO counts_doorway (account_id, name, ingress_space_id, egress_space_id)
@@ -54,6 +57,9 @@ class plan : public testing::Test
             INSERT INTO counts_dpu (account_id, dpu_id) SELECT 1, generate_series(1, 20000);
             INSERT INTO counts_assignment (account_id, dpu_id, doorway_id)
                 SELECT 1, g, g FROM generate_series(1, 2000) g;
+            INSERT INTO counts_calibration (account_id, space_id, at, count, deviation)
+                SELECT 1, g % 2000 + 1, '2026-02-01Z'::timestamptz + g * interval '1 s', 1, 1
+                FROM generate_series(1, 8000) g;
             INSERT INTO counts_reading
                 SELECT 1, make_timestamptz(y, 3, 1, 0, 0, 0, 'UTC') + g * interval '1 s', now(),
                     1 + g % 2000, 1
@@ -88,6 +94,16 @@ TEST_F(plan, reads_go_by_index)
         {"counts_list_health", {"bigint, int, int", "1, 5, 10"}},
         {"counts_get_space", {"bigint, bigint", "1, 7"}},
         {"counts_get_dpu", {"bigint, int", "1, 7"}},
+        {"counts_get_policy", {"bigint", "1"}},
+        {"counts_fixed_until", {"bigint, int", "1, 7"}},
+        {"counts_first_sum", {"bigint, bigint", "1, 7"}},
+        {"counts_at_calibrations", {"bigint, bigint, timestamptz", "1, 7, '2026-03-01Z'"}},
+        {"counts_at_known",
+         {"bigint, bigint, timestamptz, timestamptz, timestamptz, timestamptz",
+          "1, 7, '2026-03-01Z', '2026-03-01Z', '2026-02-01Z', '2026-01-31Z'"}},
+        {"counts_each_step",
+         {"bigint, bigint, timestamptz, timestamptz, timestamptz",
+          "1, 7, '2026-03-01Z', '2026-03-02Z', 'infinity'"}},
     };
     for (const auto &[name, args] : hot) {
         run(c, "PREPARE " + name + " (" + args.first + ") AS " + statement(name));
@@ -109,12 +125,16 @@ TEST_F(plan, writes_go_by_index)
     PQsetNoticeProcessor(
         c, [](void *, const char *text) { notices += text; }, nullptr);
     for (const char *sql :
-         {"SELECT * FROM luna_counts_ingest(1, '{0,1,2}', '{7,8,9}', "
+         {"SELECT * FROM luna_counts_take(1, '{0}', '{7}', '{2026-03-02T01:00Z}', '{1}', '{NULL}')",
+          "SELECT * FROM luna_counts_ingest(1, '{0,1,2}', '{7,8,9}', "
           "'{2026-03-02Z,2026-03-02Z,2026-01-02Z}', '{1,1,1}', '{NULL,x,NULL}')",
           "SELECT * FROM luna_counts_ingest(1, '{0,1,2}', '{7,8,9}', "
           "'{2026-03-02Z,2026-03-02Z,2026-01-02Z}', '{1,1,1}', '{NULL,x,NULL}')",
           "SELECT * FROM luna_counts_announce(1, '{7,8}', '{2026-03-01Z,2026-03-01Z}', 4)",
-          "SELECT luna_counts_fill(1, '{7}', '{2026-02-01T00:00:06Z}')"})
+          "SELECT luna_counts_fill(1, '{7}', '{2026-02-01T00:00:06Z}')",
+          "UPDATE counts_retention SET horizon = '2026-01-01Z' WHERE account_id = 1",
+          "SELECT * FROM luna_counts_roll_off_plan(1, 0, '2026-01-01Z')",
+          "SELECT * FROM luna_counts_roll_off(1, 1990, 100)"})
         run(c, sql);
     EXPECT_NE(notices.find("Index"), std::string::npos);
     for (size_t at = notices.find("Seq Scan on counts_"); at != std::string::npos;
