@@ -7,7 +7,7 @@ if(TARGET luna-server)
   add_dependencies(rpc_quota_test luna-server)
 endif()
 if(TARGET luna-server)
-  foreach(part gate gate_race)
+  foreach(part gate gate_race idempotency)
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${part}_test.cc)
       luna_test(rpc_${part}_test LABELS rpc SOURCES ${part}_test.cc
         LIBS luna_rpc_client_testing luna_proto PkgConfig::PQ)

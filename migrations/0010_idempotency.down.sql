@@ -1,0 +1,2 @@
+ALTER TABLE api_key DROP COLUMN updated_at;
+DROP TABLE idempotent_call;
