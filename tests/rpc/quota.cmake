@@ -17,3 +17,11 @@ if(TARGET luna-server)
     endif()
   endforeach()
 endif()
+if(TARGET luna-server)
+  pkg_check_modules(PROTOBUF REQUIRED IMPORTED_TARGET protobuf)
+  luna_test(rpc_access_test LABELS rpc TIMEOUT 300 SOURCES access_test.cc ../contract/descriptors.cc
+    LIBS luna_rpc_client_testing luna_descriptors PkgConfig::PQ PkgConfig::PROTOBUF)
+  target_compile_definitions(rpc_access_test PRIVATE
+    LUNA_SERVER_PROGRAM="$<TARGET_FILE:luna-server>")
+  add_dependencies(rpc_access_test luna-server)
+endif()
