@@ -1,4 +1,4 @@
--- Idempotency keys of changes, and what their calls were answered; when an API key was last changed.
+-- Idempotency keys of changes, and what their calls were answered; when an API key was last changed, and its event.
 --
 -- A row without an answer is a claim: its call runs, or its server died. Neither the key nor the answer can be read
 -- here: the key is a keyed hash, and the answer is encrypted with what only the caller's key gives.
@@ -28,3 +28,27 @@ CREATE POLICY idempotent_call_own ON idempotent_call TO luna_app
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotent_call TO luna_app;
 
 ALTER TABLE api_key ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+
+CREATE OR REPLACE FUNCTION luna_api_key_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    what text := 'key_created';
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        what := CASE WHEN OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL THEN 'key_revoked'
+                     WHEN OLD.key_hash <> NEW.key_hash THEN 'key_rotated'
+                     WHEN (OLD.name, OLD.scopes, OLD.expires_at)
+                         IS DISTINCT FROM (NEW.name, NEW.scopes, NEW.expires_at) THEN 'key_changed' END;
+    END IF;
+    IF what IS NOT NULL THEN
+        PERFORM public.luna_quota_event(NEW.account_id, what, jsonb_build_object(
+            'key_id', NEW.key_id, 'prefix', NEW.key_prefix, 'role', NEW.role));
+    END IF;
+    RETURN NULL;
+END
+$$;
+DROP TRIGGER api_key_events ON api_key;
+CREATE TRIGGER api_key_events AFTER INSERT OR UPDATE OF key_hash, revoked_at, name, scopes, expires_at ON api_key
+    FOR EACH ROW EXECUTE FUNCTION luna_api_key_events();

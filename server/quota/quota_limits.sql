@@ -18,6 +18,15 @@ SELECT plan_id, plan_name, quota_limit, quota_period, account_capacity, account_
 FROM plan
 WHERE plan_id = $1;
 
+-- name: quota_lock_plan :one
+-- params: int8
+-- row: plan
+SELECT plan_id, plan_name, quota_limit, quota_period, account_capacity, account_unit_us, key_capacity,
+    key_unit_us, concurrent_calls, report_only, created_at, updated_at
+FROM plan
+WHERE plan_id = $1
+FOR UPDATE;
+
 -- name: quota_list_plans :many
 -- params: int8, int8
 -- row: plan
@@ -50,7 +59,7 @@ RETURNING plan_id, plan_name, quota_limit, quota_period, account_capacity, accou
 DELETE FROM plan WHERE plan_id = $1;
 
 -- name: quota_set_plan :maybe
--- params: int8, int8
+-- params: int8, int8, timestamptz
 -- row: account
 -- error: foreign PLAN_NOT_FOUND
 UPDATE account
@@ -58,7 +67,7 @@ SET plan_id = nullif($2, 0),
     quota_limit = coalesce((SELECT p.quota_limit FROM plan p WHERE p.plan_id = $2), quota_limit),
     quota_period = coalesce((SELECT p.quota_period FROM plan p WHERE p.plan_id = $2), 'total'),
     updated_at = greatest(now(), updated_at + interval '1 us')
-WHERE account_id = $1
+WHERE account_id = $1 AND ($3 IS NULL OR updated_at = $3)
 RETURNING account_id, account_name, quota_limit, quota_used, created_at, updated_at;
 
 -- name: quota_usage_now :one

@@ -70,6 +70,7 @@ inline const std::map<std::string, std::string> kHints = {
     {"Quota.CreateAccount", "account_name: '$x'"},
     {"Quota.DeleteAccount", "force: true"},
     {"Quota.CreatePlan", "plan {plan_name: '$x' quota_limit: 1000000}"},
+    {"Quota.UpdateApiKey", "api_key {name: '$x'}"},
     {"Quota.UpdatePlan", "plan {plan_name: '$x' quota_limit: 1000000}"},
     {"Limiter.Reserve", "request_id: '$x' cost: 1"},
     {"Limiter.Commit", "actual: 1"},

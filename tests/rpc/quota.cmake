@@ -19,9 +19,12 @@ if(TARGET luna-server)
 endif()
 if(TARGET luna-server)
   pkg_check_modules(PROTOBUF REQUIRED IMPORTED_TARGET protobuf)
-  luna_test(rpc_access_test LABELS rpc TIMEOUT 300 SOURCES access_test.cc ../contract/descriptors.cc
-    LIBS luna_rpc_client_testing luna_descriptors PkgConfig::PQ PkgConfig::PROTOBUF)
-  target_compile_definitions(rpc_access_test PRIVATE
-    LUNA_SERVER_PROGRAM="$<TARGET_FILE:luna-server>")
-  add_dependencies(rpc_access_test luna-server)
+  foreach(part access update)
+    luna_test(rpc_${part}_test LABELS rpc TIMEOUT 300
+      SOURCES ${part}_test.cc ../contract/descriptors.cc
+      LIBS luna_rpc_client_testing luna_proto luna_descriptors PkgConfig::PQ PkgConfig::PROTOBUF)
+    target_compile_definitions(rpc_${part}_test PRIVATE
+      LUNA_SERVER_PROGRAM="$<TARGET_FILE:luna-server>")
+    add_dependencies(rpc_${part}_test luna-server)
+  endforeach()
 endif()
