@@ -1,3 +1,5 @@
+DROP TABLE limit_rule;
+DROP FUNCTION luna_limit_rule_changed;
 DROP TRIGGER api_key_events ON api_key;
 CREATE OR REPLACE FUNCTION luna_api_key_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER

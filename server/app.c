@@ -54,7 +54,8 @@ struct app {
 static const struct db_sql *const all_sql[] = {
     &gate_sql, &idempotency_sql, &quota_sql, &quota_limits_sql, &kalman_sql, &counts_sql};
 static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service,
-                                                         &limiter_service, &counts_service};
+                                                         &limiter_service, &counts_service,
+                                                         &envoy_service_ratelimit_v3_rate_limit_service};
 
 /* Refused calls are logged too, so the log stands outermost; what is charged has been checked, and
  * is not an answer that is given again. */

@@ -22,6 +22,7 @@ extern const struct db_sql quota_sql;
 extern const struct db_sql quota_limits_sql;
 extern const struct rpc_service quota_service;
 extern const struct rpc_service limiter_service;
+extern const struct rpc_service envoy_service_ratelimit_v3_rate_limit_service;
 
 #define QUOTA_DEFAULT_LIMIT 500
 #define QUOTA_MAX_NAME      100 /* characters of an account_name */

@@ -141,3 +141,41 @@ SELECT made AS changed, state, cost, actual, expires_at FROM luna_quota_reserve(
 -- system
 -- write
 SELECT changed, state, cost, actual, expires_at FROM luna_quota_end_reservation($1, $2, $3);
+
+-- Nothing is inserted when there are too many already.
+-- name: quota_insert_rule :maybe
+-- params: int8, text, text[], text[], int8, int8, int8, int8, bool
+-- row: limit_rule
+-- write
+-- error: unique RULE_EXISTS
+INSERT INTO limit_rule (account_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms,
+    report_only)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+WHERE (SELECT count(*) FROM limit_rule r WHERE r.account_id = $1) < 1000
+RETURNING rule_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms, report_only, created_at;
+
+-- name: quota_list_rules :many
+-- params: int8, int8, int8
+-- row: limit_rule
+-- list: rule_id
+-- column: rule_id int8
+-- column: domain text
+-- column: created_at timestamptz
+SELECT rule_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms, report_only, created_at
+FROM limit_rule
+WHERE account_id = $1 AND /* where */
+ORDER BY /* order */
+LIMIT $2 OFFSET $3;
+
+-- name: quota_all_rules :many
+-- params: int8
+-- row: limit_rule
+SELECT rule_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms, report_only, created_at
+FROM limit_rule
+WHERE account_id = $1
+ORDER BY rule_id
+LIMIT 1000;
+
+-- name: quota_delete_rule :exec
+-- params: int8, int8
+DELETE FROM limit_rule WHERE account_id = $1 AND rule_id = $2;

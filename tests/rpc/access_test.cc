@@ -34,6 +34,17 @@ open_stream(const Channel &ch, const pb::MethodDescriptor *m, const std::string 
     return o;
 }
 
+/* Those of luna.v1, and those of others' interfaces that we serve with a policy of ours. */
+std::vector<const pb::MethodDescriptor *>
+all_methods()
+{
+    std::vector<const pb::MethodDescriptor *> out = luna_methods();
+    const auto *envoy = pool().FindServiceByName("envoy.service.ratelimit.v3.RateLimitService");
+    for (int i = 0; envoy && i < envoy->method_count(); i++)
+        out.push_back(envoy->method(i));
+    return out;
+}
+
 /* What a message says, but for the id that was asked for. */
 std::string
 without_numbers(const std::string &message)
@@ -112,7 +123,7 @@ class Matrix : public testing::Test
         std::string all;
         for (const char *table : {"account", "api_key", "kalman_filter", "counts_space",
                                   "counts_doorway", "counts_dpu", "counts_assignment",
-                                  "counts_reading", "counts_calibration"})
+                                  "counts_reading", "counts_calibration", "limit_rule"})
             all += pg_->value("access",
                               std::string("SELECT string_agg(row, '\n' ORDER BY row) FROM "
                                           "(SELECT (to_jsonb(t) - 'last_used_at' - 'quota_used')"
@@ -145,7 +156,7 @@ TEST_F(Matrix, RolesAreThoseOfTheOptions)
         {"an admin", key("ADMIN"), ADMIN},
     };
     size_t looked = 0;
-    for (auto *m : luna_methods()) {
+    for (auto *m : all_methods()) {
         const int access = access_of(m);
         for (const Caller &who : callers) {
             SCOPED_TRACE(World::short_name(m) + " by " + who.name);
@@ -166,10 +177,10 @@ TEST_F(Matrix, RolesAreThoseOfTheOptions)
 TEST_F(Matrix, ScopesAreThoseOfTheOptions)
 {
     std::map<std::string, Metadata> keys;
-    for (auto *m : luna_methods())
+    for (auto *m : all_methods())
         if (access_of(m) != PUBLIC)
             keys.emplace(scope_of(m), key("ADMIN", scope_of(m)));
-    for (auto *m : luna_methods()) {
+    for (auto *m : all_methods()) {
         if (access_of(m) == PUBLIC)
             continue;
         for (const auto &[scope, md] : keys) {
@@ -187,7 +198,7 @@ TEST_F(Matrix, OnlyOnesOwnIsThere)
     const std::vector<Caller> callers = {{"a device", key("DEVICE"), DEVICE},
                                          {"a member", key("MEMBER"), MEMBER}};
     const std::string before = possessions();
-    for (auto *m : luna_methods()) {
+    for (auto *m : all_methods()) {
         const int access = access_of(m);
         for (const auto &[who, md, most] : callers) {
             if (access == PUBLIC || access > most)
@@ -217,7 +228,7 @@ TEST_F(Matrix, EachIdIsLookedAt)
 {
     const Metadata member = key("MEMBER");
     const std::string before = possessions();
-    for (auto *m : luna_methods()) {
+    for (auto *m : all_methods()) {
         const int access = access_of(m);
         const Things ids = World::ids_of(m);
         if (access == PUBLIC || access == ADMIN || ids.size() < 2)
@@ -237,7 +248,7 @@ TEST_F(Matrix, EachIdIsLookedAt)
 TEST_F(Matrix, AdminsReachEveryAccount)
 {
     const Metadata admin = {{"x-api-key", world_->admin}};
-    for (auto *m : luna_methods()) {
+    for (auto *m : all_methods()) {
         if (m->service()->name() != "QuotaService")
             continue;
         SCOPED_TRACE(World::short_name(m));

@@ -74,6 +74,8 @@ inline const std::map<std::string, std::string> kHints = {
     {"Quota.UpdatePlan", "plan {plan_name: '$x' quota_limit: 1000000}"},
     {"Limiter.Reserve", "request_id: '$x' cost: 1"},
     {"Limiter.Commit", "actual: 1"},
+    {"Limiter.CreateLimitRule", "rule {domain: '$x' entries {key: 'k'} rate {units: 1}}"},
+    {"RateLimit.ShouldRateLimit", "domain: '$x' descriptors {entries {key: 'k' value: 'v'}}"},
 };
 
 class World
@@ -108,6 +110,9 @@ class World
             get(call("Kalman", "CreateFilter", key, "model {%level}"), "filter.filter_id");
         t["request_id"] = get(call("Limiter", "Reserve", key, "request_id: '$x' cost: 1"),
                               "reservation.request_id");
+        t["rule_id"] = get(call("Limiter", "CreateLimitRule", key,
+                                "rule {domain: '$x' entries {key: 'k'} rate {units: 1}}"),
+                           "rule.rule_id");
         t["space_id"] =
             get(call("Counts", "CreateSpace", key, "name: 'of " + account + "'"), "space.space_id");
         t["doorway_id"] = get(call("Counts", "CreateDoorway", key,
@@ -134,6 +139,7 @@ class World
                 {"plan_id", "987654321"},
                 {"filter_id", "f47ac10b-58cc-4372-a567-0e02b2c3d479"},
                 {"request_id", "nobodys"},
+                {"rule_id", "987654321"},
                 {"space_id", "987654321"},
                 {"doorway_id", "987654321"},
                 {"dpu_id", "987654321"},
