@@ -147,6 +147,7 @@ answer_metadata(struct exchange *x)
                  {"x-ratelimit-remaining", "X-RateLimit-Remaining"},
                  {"x-ratelimit-reset", "X-RateLimit-Reset"},
                  {"luna-cost", "Luna-Cost"},
+                 {"idempotency-replayed", "Idempotency-Replayed"},
                  {"etag", "ETag"},
                  {"location", "Location"},
                  {"link", "Link"},

@@ -14,6 +14,7 @@
 #include "edge/auth.h"
 #include "edge/check.h"
 #include "edge/gate_store.h"
+#include "edge/idempotency.h"
 #include "edge/metrics.h"
 #include "edge/quota_gate.h"
 #include "http/admin.h"
@@ -50,14 +51,18 @@ struct app {
     char missing[256]; /* what is waited for; "" when ready */
 };
 
-static const struct db_sql *const all_sql[] = {&gate_sql,   &quota_sql,  &quota_limits_sql,
-                                               &kalman_sql, &counts_sql, &counts_roll_sql};
-static const struct rpc_service *const all_services[] = {&kalman_service, &quota_service,
-                                                         &limiter_service, &counts_service};
+static const struct db_sql *const all_sql[] = {&gate_sql,         &idempotency_sql, &quota_sql,
+                                               &quota_limits_sql, &kalman_sql,      &counts_sql,
+                                               &counts_roll_sql};
+static const struct rpc_service *const all_services[] = {
+    &kalman_service, &quota_service, &limiter_service, &counts_service,
+    &envoy_service_ratelimit_v3_rate_limit_service};
 
-/* Refused calls are logged too, so the log stands outermost; what is charged has been checked. */
+/* Refused calls are logged too, so the log stands outermost; what is charged has been checked, and
+ * is not an answer that is given again. */
 static const struct interceptor *const chain[] = {&access_log_interceptor, &auth_interceptor,
-                                                  &check_interceptor, &quota_gate_interceptor};
+                                                  &check_interceptor, &idempotency_interceptor,
+                                                  &quota_gate_interceptor};
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
@@ -379,6 +384,7 @@ open_app(struct app *app, char *err, size_t err_size)
     }
     auth_init(&auth);
     quota_gate_init(cfg);
+    idempotency_init(cfg);
     app->db = open_db(cfg);
     return make_reactors(app, err, err_size) && make_server(app, err, err_size) &&
            make_admin(app, err, err_size);

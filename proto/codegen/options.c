@@ -96,6 +96,18 @@ access_text(Luna__V1__Access access)
     }
 }
 
+/* options.proto: the default of IdempotencyKeys. */
+static const char *
+keys_text(const Method *method, Luna__V1__IdempotencyKeys keys, bool idempotent)
+{
+    if (method->client_streaming || method->server_streaming)
+        return idempotent ? "RPC_KEYS_IGNORED" : "RPC_KEYS_REFUSED";
+    if (idempotent)
+        return "RPC_KEYS_IGNORED";
+    return keys == LUNA__V1__IDEMPOTENCY_KEYS__IDEMPOTENCY_KEYS_TRANSACTION ? "RPC_KEYS_TRANSACTION"
+                                                                           : "RPC_KEYS_CLAIM";
+}
+
 /* options.proto: the service's name in lower case without "Service", and .read or .write. */
 static void
 scope_default(const Service *service, struct policy *p)
@@ -128,7 +140,9 @@ policy_read(const File *file, const Service *service, const Method *method,
 {
     Luna__V1__MethodPolicy *option = method_option(method);
     struct policy p = {0};
+    Luna__V1__IdempotencyKeys keys = LUNA__V1__IDEMPOTENCY_KEYS__IDEMPOTENCY_KEYS_UNSPECIFIED;
     if (option) {
+        keys = option->idempotency_keys;
         p.access = access_text(option->access);
         p.cost = option->cost;
         p.cost_measured = option->cost_measured != 0;
@@ -142,8 +156,16 @@ policy_read(const File *file, const Service *service, const Method *method,
     }
     if (p.scope.s[0] == '\0')
         scope_default(service, &p);
+    p.keys = file_is_luna(file) ? keys_text(method, keys, p.idempotent) : "RPC_KEYS_IGNORED";
     if (!policy_check(file, service, method, &p, err))
         return false;
+    if (keys != LUNA__V1__IDEMPOTENCY_KEYS__IDEMPOTENCY_KEYS_UNSPECIFIED &&
+        (p.idempotent || method->client_streaming || method->server_streaming))
+        return complain(err, file, service, method,
+                        "idempotency_keys are for unary methods that are not idempotent");
+    if (keys == LUNA__V1__IDEMPOTENCY_KEYS__IDEMPOTENCY_KEYS_TRANSACTION && p.cost_measured)
+        return complain(err, file, service, method,
+                        "measures its cost, which does not belong into its transaction");
     if (!p.access)
         p.access = "RPC_PUBLIC";
     *ret_policy = p;

@@ -252,7 +252,8 @@ write_row(FILE *out, const Message *m, const Field *f, const Rules *r)
         fputs(strcmp(f->type_name, TIMESTAMP) == 0 ? "RPC_RULE_TIMESTAMP | "
                                                    : "RPC_RULE_DURATION | ",
               out);
-    fprintf(out, "%s%s%s%s%s%s%s0", r->required ? "RPC_RULE_REQUIRED | " : "",
+    fprintf(out, "%s%s%s%s%s%s%s%s0", r->output_only ? "RPC_RULE_OUTPUT_ONLY | " : "",
+            r->required ? "RPC_RULE_REQUIRED | " : "",
             r->has_min ? "RPC_RULE_MIN | " : "", r->has_max ? "RPC_RULE_MAX | " : "",
             r->finite ? "RPC_RULE_FINITE | " : "", r->or_zero ? "RPC_RULE_OR_ZERO | " : "",
             r->known ? "RPC_RULE_KNOWN | " : "", charset_flags(r->charset, bits));

@@ -138,9 +138,10 @@ write_policy(FILE *out, const File *file, const Service *service, const Method *
             "            .fail_open = %s,\n"
             "            .scope = \"%s\",\n"
             "            .cache_seconds = %d,\n"
+            "            .keys = %s,\n"
             "        },\n",
             p.access, p.cost, bool_text(p.cost_measured), p.deadline_ms, bool_text(p.idempotent),
-            bool_text(p.fail_open), p.scope.s, p.cache_seconds);
+            bool_text(p.fail_open), p.scope.s, p.cache_seconds, p.keys);
 }
 
 static void

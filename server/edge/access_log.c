@@ -86,4 +86,8 @@ access_log_end(struct call *call, size_t slot, enum status st)
     buf_fini(&request);
 }
 
-const struct interceptor access_log_interceptor = {"access_log", access_log_begin, access_log_end};
+const struct interceptor access_log_interceptor = {
+    .name = "access_log",
+    .begin = access_log_begin,
+    .end = access_log_end,
+};

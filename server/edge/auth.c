@@ -180,7 +180,7 @@ auth_end(struct call *call, size_t slot, enum status st)
     (void)st;
 }
 
-const struct interceptor auth_interceptor = {"auth", auth_begin, auth_end};
+const struct interceptor auth_interceptor = {.name = "auth", .begin = auth_begin, .end = auth_end};
 
 static uint64_t
 number(const atomic_uint_fast64_t *counter)

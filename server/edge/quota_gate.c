@@ -539,7 +539,8 @@ gate_end(struct call *call, size_t slot, enum status st)
     gate_account_put(c->account);
 }
 
-const struct interceptor quota_gate_interceptor = {"quota_gate", gate_begin, gate_end};
+const struct interceptor quota_gate_interceptor = {
+    .name = "quota_gate", .begin = gate_begin, .end = gate_end};
 
 /* ---- metrics -------------------------------------------------------------------------------- */
 

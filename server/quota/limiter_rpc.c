@@ -1,7 +1,9 @@
 /* LimiterService: check, domain, convert. */
 #include "luna/v1/limiter.rpc.h"
 
+#include "edge/list.h"
 #include "edge/quota_gate.h"
+#include "quota/limit_rules.h"
 #include "quota/quota_limits.h"
 #include "quota/quota_limits_rpc.h"
 
@@ -191,4 +193,87 @@ release(struct call *call, const Luna__V1__ReleaseRequest *req, Luna__V1__Releas
     if (st == OK)
         resp->reservation = reservation_of(ctx->arena, req->request_id, &r);
     return st;
+}
+
+/* ---- rules -------------------------------------------------------------------------------------
+ */
+
+static Luna__V1__LimitRule *
+rule_of(struct arena *a, const struct limit_rule *row)
+{
+    Luna__V1__LimitRule *m = rpc_new(a, Luna__V1__LimitRule, luna__v1__limit_rule__descriptor);
+    m->rule_id = row->rule_id;
+    m->domain = (char *)(uintptr_t)row->domain;
+    m->n_entries = row->entry_keys.n;
+    m->entries = arena_new_n(a, Luna__V1__LimitRuleEntry *, row->entry_keys.n);
+    for (size_t i = 0; i < row->entry_keys.n; i++) {
+        m->entries[i] =
+            rpc_new(a, Luna__V1__LimitRuleEntry, luna__v1__limit_rule_entry__descriptor);
+        m->entries[i]->key = (char *)(uintptr_t)row->entry_keys.texts[i];
+        m->entries[i]->value = (char *)(uintptr_t)row->entry_values.texts[i];
+    }
+    m->rate = rpc_new(a, Luna__V1__RateLimit, luna__v1__rate_limit__descriptor);
+    m->rate->units = row->units;
+    m->rate->period_ms = row->period_ms;
+    m->rate->burst = row->capacity;
+    m->report_only = row->report_only;
+    m->created_at = rpc_timestamp(a, row->created_at);
+    return m;
+}
+
+static enum status
+create_limit_rule(struct call *call, const Luna__V1__CreateLimitRuleRequest *req,
+                  Luna__V1__CreateLimitRuleResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    const Luna__V1__LimitRule *in = req->rule;
+    const char *keys[LIMIT_RULES_MAX_ENTRIES];
+    const char *values[LIMIT_RULES_MAX_ENTRIES];
+    struct limit_rule row;
+    struct limit_rule rule = {
+        .domain = in->domain,
+        .entry_keys = {.n = in->n_entries, .texts = keys},
+        .entry_values = {.n = in->n_entries, .texts = values},
+        .units = in->rate->units,
+        .period_ms = in->rate->period_ms ? in->rate->period_ms : 1000,
+        .report_only = in->report_only,
+    };
+    for (size_t i = 0; i < in->n_entries; i++) {
+        keys[i] = in->entries[i]->key;
+        values[i] = in->entries[i]->value;
+    }
+    enum status st = quota_rate_read(ctx, "rule.rate", in->rate, &rule.capacity, &rule.unit_us);
+    if (st == OK)
+        st = limit_rules_create(ctx, &rule, &row);
+    if (st == OK)
+        resp->rule = rule_of(ctx->arena, &row);
+    return st;
+}
+
+static enum status
+list_limit_rules(struct call *call, const Luna__V1__ListLimitRulesRequest *req,
+                 Luna__V1__ListLimitRulesResponse *resp)
+{
+    struct ctx *ctx = &call->ctx;
+    const struct list_request list = LIST_REQUEST(req, 100, QUOTA_MAX_PAGE_SIZE);
+    struct limit_rule *rows;
+    const char *next;
+    size_t n;
+    enum status st = limit_rules_list(ctx, &list, &rows, &n, &next);
+    if (st != OK)
+        return st;
+    resp->next_page_token = (char *)(uintptr_t)next;
+    resp->n_rules = n;
+    resp->rules = arena_new_n(ctx->arena, Luna__V1__LimitRule *, n);
+    for (size_t i = 0; i < n; i++)
+        resp->rules[i] = rule_of(ctx->arena, &rows[i]);
+    return OK;
+}
+
+static enum status
+delete_limit_rule(struct call *call, const Luna__V1__DeleteLimitRuleRequest *req,
+                  Luna__V1__DeleteLimitRuleResponse *resp)
+{
+    (void)resp;
+    return limit_rules_delete(&call->ctx, req->rule_id);
 }

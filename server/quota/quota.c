@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "edge/page_token.h"
+#include "quota/limit_rules.h"
 #include "quota/quota_private.h"
 #include "quota/quota_store.h"
 
@@ -67,6 +68,7 @@ quota_attach(struct reactor *r)
     q->keys = key_cache_new(MAX_KNOWN_KEYS, MAX_UNKNOWN_KEYS);
     quota_touch_init(q);
     q->key_changes = db_listen(r, "luna_keys", on_key_change, q);
+    q->rules = limit_rules_new(r);
     reactor_set_slot(r, SLOT_QUOTA, q);
 }
 
@@ -77,6 +79,7 @@ quota_detach(struct reactor *r)
     if (!q)
         return;
     quota_touch_fini(q);
+    limit_rules_free(q->rules);
     db_unlisten(q->key_changes);
     key_cache_free(q->keys);
     api_key_hasher_free(q->hasher);

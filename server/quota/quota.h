@@ -22,6 +22,7 @@ extern const struct db_sql quota_sql;
 extern const struct db_sql quota_limits_sql;
 extern const struct rpc_service quota_service;
 extern const struct rpc_service limiter_service;
+extern const struct rpc_service envoy_service_ratelimit_v3_rate_limit_service;
 
 #define QUOTA_DEFAULT_LIMIT 500
 #define QUOTA_MAX_NAME      100 /* characters of an account_name */
@@ -66,6 +67,7 @@ struct api_key {
     usec_t last_used_at;
     bool has_previous_expires_at;
     usec_t previous_expires_at;
+    usec_t updated_at; /* the etag; use does not change it */
 };
 
 #define QUOTA_MAX_PAGE_SIZE 1000
@@ -113,8 +115,8 @@ enum status quota_update(struct ctx *ctx, const struct account_change *change,
  * that work, unless `force`). */
 enum status quota_delete(struct ctx *ctx, int64_t account_id, bool force) WARN_UNUSED;
 
-/* The etag of an account, and back. False: not one. */
-const char *quota_etag(struct arena *a, const struct account *account);
+/* The etag of what was last changed then, and back. False: not one. */
+const char *quota_etag(struct arena *a, usec_t updated_at);
 bool quota_etag_parse(const char *etag, usec_t *ret_updated_at);
 
 struct key_request {
@@ -136,10 +138,20 @@ enum status quota_key_create(struct ctx *ctx, const struct key_request *req, str
 enum status quota_key_list(struct ctx *ctx, int64_t account_id, const struct list_request *list,
                            struct api_key **ret, size_t *ret_n, const char **ret_next) WARN_UNUSED;
 
-/* Suspends: once. Fails: BAD_FIELD, API_KEY_NOT_FOUND. */
+/* For a transaction that changes the key: it is locked until its end. Suspends: once. Fails:
+ * ACCOUNT_NOT_FOUND, API_KEY_NOT_FOUND (also when it is revoked). */
+enum status quota_key_lock(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                           struct api_key *ret) WARN_UNUSED;
+/* Gives the key `key` its name, scopes and end. Suspends: once. Fails: as db/db.h says. */
+enum status quota_key_update(struct ctx *ctx, const struct api_key *key,
+                             struct api_key *ret) WARN_UNUSED;
+
+/* updated_at: only while it is this one; 0: in any case. Suspends: up to twice.
+ * Fails: BAD_FIELD, API_KEY_NOT_FOUND, CHANGED_MEANWHILE. */
 enum status quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id,
-                             int32_t grace_seconds, struct api_key *ret,
+                             int32_t grace_seconds, usec_t updated_at, struct api_key *ret,
                              const char **ret_secret) WARN_UNUSED;
+/* Suspends: once. Fails: BAD_FIELD, API_KEY_NOT_FOUND. */
 enum status quota_key_revoke(struct ctx *ctx, int64_t account_id, int64_t key_id,
                              struct api_key *ret) WARN_UNUSED;
 

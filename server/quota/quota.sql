@@ -89,7 +89,7 @@ DELETE FROM account WHERE account_id = $1;
 INSERT INTO api_key (account_id, key_hash, key_prefix, role, scopes, name, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
-    last_used_at, previous_expires_at;
+    last_used_at, previous_expires_at, updated_at;
 
 -- name: quota_list_keys :many
 -- params: int8, int8, int8
@@ -106,31 +106,51 @@ RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expire
 -- column: last_used_at timestamptz null
 -- column: previous_expires_at timestamptz null
 SELECT key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
-    last_used_at, previous_expires_at
+    last_used_at, previous_expires_at, updated_at
 FROM api_key
 WHERE account_id = $1 AND /* where */
 ORDER BY /* order */
 LIMIT $2 OFFSET $3;
 
--- name: quota_rotate_key :maybe
--- params: int8, int8, bytea, text, int4
+-- name: quota_lock_key :maybe
+-- params: int8, int8
+-- row: api_key
+SELECT key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
+    last_used_at, previous_expires_at, updated_at
+FROM api_key
+WHERE account_id = $1 AND key_id = $2
+FOR UPDATE;
+
+-- name: quota_update_key :one
+-- params: int8, int8, text, text[], timestamptz
 -- row: api_key
 UPDATE api_key
-SET previous_hash = CASE WHEN $5 > 0 THEN key_hash END,
+SET name = $3, scopes = $4, expires_at = $5, updated_at = greatest(now(), updated_at + interval '1 us')
+WHERE account_id = $1 AND key_id = $2
+RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
+    last_used_at, previous_expires_at, updated_at;
+
+-- name: quota_rotate_key :maybe
+-- params: int8, int8, bytea, text, int4, timestamptz
+-- row: api_key
+UPDATE api_key
+SET updated_at = greatest(now(), updated_at + interval '1 us'),
+    previous_hash = CASE WHEN $5 > 0 THEN key_hash END,
     previous_expires_at = CASE WHEN $5 > 0 THEN now() + make_interval(secs => $5) END,
     key_hash = $3,
     key_prefix = $4
-WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL
+WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL AND ($6 IS NULL OR updated_at = $6)
 RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
-    last_used_at, previous_expires_at;
+    last_used_at, previous_expires_at, updated_at;
 
 -- name: quota_revoke_key :maybe
 -- params: int8, int8
 -- row: api_key
 UPDATE api_key
 SET revoked_at = coalesce(revoked_at, now()),
+    updated_at = CASE WHEN revoked_at IS NULL THEN greatest(now(), updated_at + interval '1 us') ELSE updated_at END,
     previous_hash = NULL,
     previous_expires_at = NULL
 WHERE account_id = $1 AND key_id = $2
 RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
-    last_used_at, previous_expires_at;
+    last_used_at, previous_expires_at, updated_at;

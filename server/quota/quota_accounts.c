@@ -82,9 +82,9 @@ quota_delete(struct ctx *ctx, int64_t account_id, bool force)
 }
 
 const char *
-quota_etag(struct arena *a, const struct account *account)
+quota_etag(struct arena *a, usec_t updated_at)
 {
-    return arena_printf(a, "%" PRIx64, (uint64_t)account->updated_at);
+    return arena_printf(a, "%" PRIx64, (uint64_t)updated_at);
 }
 
 bool

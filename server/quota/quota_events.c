@@ -2,6 +2,7 @@
 #include "quota/quota_limits.h"
 #include "quota/quota_limits.sql.h"
 #include "quota/quota_private.h"
+#include "quota/quota_store.h"
 #include "run/fiber.h"
 
 const struct db_col quota_event_row[] = {
@@ -21,8 +22,12 @@ quota_events_list(struct ctx *ctx, int64_t account_id, const struct list_request
     enum status st = quota_check_own(ctx, &account_id);
     if (st != OK)
         return st;
-    return list_rows(ctx, &sql_quota_list_events, DB_ARGS(db_int8(account_id)), list, ret, ret_n,
-                     ret_next);
+    st = list_rows(ctx, &sql_quota_list_events, DB_ARGS(db_int8(account_id)), list, ret, ret_n,
+                   ret_next);
+    if (st != OK || *ret_n > 0)
+        return st;
+    struct account account; /* nothing happened, or there is no such account */
+    return quota_store_get_account(ctx, account_id, &account);
 }
 
 struct quota_watch {

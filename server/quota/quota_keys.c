@@ -58,8 +58,35 @@ quota_key_list(struct ctx *ctx, int64_t account_id, const struct list_request *l
 }
 
 enum status
+quota_key_lock(struct ctx *ctx, int64_t account_id, int64_t key_id, struct api_key *ret)
+{
+    bool found = false;
+    enum status st = quota_check_own(ctx, &account_id);
+    if (st == OK)
+        st = quota_store_lock_key(ctx, account_id, key_id, ret, &found);
+    return st == OK && (!found || ret->has_revoked_at) ? fail_plain(ctx, API_KEY_NOT_FOUND) : st;
+}
+
+enum status
+quota_key_update(struct ctx *ctx, const struct api_key *key, struct api_key *ret)
+{
+    return quota_store_update_key(ctx, key, ret);
+}
+
+/* The key was not found as it was asked for: there is none, or it has changed. */
+static enum status
+fail_changed(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at)
+{
+    struct api_key now;
+    enum status st = updated_at != 0 ? quota_key_lock(ctx, account_id, key_id, &now) : OK;
+    if (st != OK)
+        return st;
+    return updated_at != 0 ? fail_plain(ctx, CHANGED_MEANWHILE) : fail_plain(ctx, API_KEY_NOT_FOUND);
+}
+
+enum status
 quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id, int32_t grace_seconds,
-                 struct api_key *ret, const char **ret_secret)
+                 usec_t updated_at, struct api_key *ret, const char **ret_secret)
 {
     enum status st = quota_check_own(ctx, &account_id);
     if (st != OK)
@@ -68,9 +95,9 @@ quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id, int32_t gr
     bool found = false;
     quota_key_new_secret(ctx, &secret);
     st = quota_store_rotate_key(ctx, account_id, key_id, secret.hash, secret.prefix, grace_seconds,
-                                ret, &found);
+                                updated_at, ret, &found);
     if (st == OK && !found)
-        return fail_plain(ctx, API_KEY_NOT_FOUND);
+        return fail_changed(ctx, account_id, key_id, updated_at);
     if (st == OK)
         *ret_secret = secret.text;
     return st;

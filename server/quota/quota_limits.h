@@ -26,6 +26,8 @@ struct plan {
     usec_t updated_at;
 };
 
+/* For a transaction that changes the plan: it is locked until its end. Fails: PLAN_NOT_FOUND. */
+enum status quota_plan_lock(struct ctx *ctx, int64_t plan_id, struct plan *ret) WARN_UNUSED;
 /* Makes a plan (plan_id 0), or replaces it. Fails: BAD_FIELD, PLAN_EXISTS, PLAN_NOT_FOUND. */
 enum status quota_plan_put(struct ctx *ctx, const struct plan *plan, struct plan *ret) WARN_UNUSED;
 enum status quota_plan_get(struct ctx *ctx, int64_t plan_id, struct plan *ret) WARN_UNUSED;
@@ -33,9 +35,10 @@ enum status quota_plan_list(struct ctx *ctx, const struct list_request *list, st
                             size_t *ret_n, const char **ret_next) WARN_UNUSED;
 /* Fails: PLAN_NOT_FOUND, IN_USE. */
 enum status quota_plan_delete(struct ctx *ctx, int64_t plan_id) WARN_UNUSED;
-/* plan_id 0: none. Fails: ACCOUNT_NOT_FOUND, PLAN_NOT_FOUND. */
+/* plan_id 0: none. updated_at: only while the account's is this one; 0: in any case. Fails:
+ * ACCOUNT_NOT_FOUND, PLAN_NOT_FOUND, CHANGED_MEANWHILE. */
 enum status quota_plan_assign(struct ctx *ctx, int64_t account_id, int64_t plan_id,
-                              struct account *ret) WARN_UNUSED;
+                              usec_t updated_at, struct account *ret) WARN_UNUSED;
 
 struct usage_now {
     int64_t account_id;

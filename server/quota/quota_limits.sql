@@ -18,6 +18,15 @@ SELECT plan_id, plan_name, quota_limit, quota_period, account_capacity, account_
 FROM plan
 WHERE plan_id = $1;
 
+-- name: quota_lock_plan :one
+-- params: int8
+-- row: plan
+SELECT plan_id, plan_name, quota_limit, quota_period, account_capacity, account_unit_us, key_capacity,
+    key_unit_us, concurrent_calls, report_only, created_at, updated_at
+FROM plan
+WHERE plan_id = $1
+FOR UPDATE;
+
 -- name: quota_list_plans :many
 -- params: int8, int8
 -- row: plan
@@ -50,7 +59,7 @@ RETURNING plan_id, plan_name, quota_limit, quota_period, account_capacity, accou
 DELETE FROM plan WHERE plan_id = $1;
 
 -- name: quota_set_plan :maybe
--- params: int8, int8
+-- params: int8, int8, timestamptz
 -- row: account
 -- error: foreign PLAN_NOT_FOUND
 UPDATE account
@@ -58,7 +67,7 @@ SET plan_id = nullif($2, 0),
     quota_limit = coalesce((SELECT p.quota_limit FROM plan p WHERE p.plan_id = $2), quota_limit),
     quota_period = coalesce((SELECT p.quota_period FROM plan p WHERE p.plan_id = $2), 'total'),
     updated_at = greatest(now(), updated_at + interval '1 us')
-WHERE account_id = $1
+WHERE account_id = $1 AND ($3 IS NULL OR updated_at = $3)
 RETURNING account_id, account_name, quota_limit, quota_used, created_at, updated_at;
 
 -- name: quota_usage_now :one
@@ -132,3 +141,41 @@ SELECT made AS changed, state, cost, actual, expires_at FROM luna_quota_reserve(
 -- system
 -- write
 SELECT changed, state, cost, actual, expires_at FROM luna_quota_end_reservation($1, $2, $3);
+
+-- Nothing is inserted when there are too many already.
+-- name: quota_insert_rule :maybe
+-- params: int8, text, text[], text[], int8, int8, int8, int8, bool
+-- row: limit_rule
+-- write
+-- error: unique RULE_EXISTS
+INSERT INTO limit_rule (account_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms,
+    report_only)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+WHERE (SELECT count(*) FROM limit_rule r WHERE r.account_id = $1) < 1000
+RETURNING rule_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms, report_only, created_at;
+
+-- name: quota_list_rules :many
+-- params: int8, int8, int8
+-- row: limit_rule
+-- list: rule_id
+-- column: rule_id int8
+-- column: domain text
+-- column: created_at timestamptz
+SELECT rule_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms, report_only, created_at
+FROM limit_rule
+WHERE account_id = $1 AND /* where */
+ORDER BY /* order */
+LIMIT $2 OFFSET $3;
+
+-- name: quota_all_rules :many
+-- params: int8
+-- row: limit_rule
+SELECT rule_id, domain, entry_keys, entry_values, capacity, unit_us, units, period_ms, report_only, created_at
+FROM limit_rule
+WHERE account_id = $1
+ORDER BY rule_id
+LIMIT 1000;
+
+-- name: quota_delete_rule :exec
+-- params: int8, int8
+DELETE FROM limit_rule WHERE account_id = $1 AND rule_id = $2;

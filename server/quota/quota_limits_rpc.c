@@ -62,6 +62,7 @@ quota_plan_of(struct arena *a, const struct plan *row)
     m->report_only = row->report_only;
     m->created_at = rpc_timestamp(a, row->created_at);
     m->updated_at = rpc_timestamp(a, row->updated_at);
+    m->etag = text(quota_etag(a, row->updated_at));
     return m;
 }
 

@@ -62,8 +62,16 @@ check_rate(struct ctx *ctx, const char *field, int64_t capacity, int64_t unit_us
 }
 
 enum status
+quota_plan_lock(struct ctx *ctx, int64_t plan_id, struct plan *ret)
+{
+    return db_one(ctx, &sql_quota_lock_plan, DB_ARGS(db_int8(plan_id)), REASON_PLAN_NOT_FOUND, ret);
+}
+
+enum status
 quota_plan_put(struct ctx *ctx, const struct plan *p, struct plan *ret)
 {
+    if (!*p->plan_name)
+        (void)fail_field(ctx, "plan.plan_name", "is required");
     if (p->quota_limit < 0)
         (void)fail_field(ctx, "plan.quota_limit", "must not be negative");
     if (p->concurrent_calls < 0)
@@ -108,14 +116,20 @@ quota_plan_delete(struct ctx *ctx, int64_t plan_id)
 }
 
 enum status
-quota_plan_assign(struct ctx *ctx, int64_t account_id, int64_t plan_id, struct account *ret)
+quota_plan_assign(struct ctx *ctx, int64_t account_id, int64_t plan_id, usec_t updated_at,
+                  struct account *ret)
 {
     bool found = false;
     if (account_id <= 0)
         return fail_field(ctx, "account_id", "must be positive");
     enum status st = db_maybe(ctx, &sql_quota_set_plan,
-                              DB_ARGS(db_int8(account_id), db_int8(plan_id)), ret, &found);
-    return st == OK && !found ? fail_plain(ctx, ACCOUNT_NOT_FOUND) : st;
+                              DB_ARGS(db_int8(account_id), db_int8(plan_id),
+                                      db_opt(updated_at != 0, db_timestamptz(updated_at))),
+                              ret, &found);
+    if (st != OK || found)
+        return st;
+    st = quota_account(ctx, account_id, ret);
+    return st == OK ? fail_plain(ctx, CHANGED_MEANWHILE) : st;
 }
 
 /* ---- usage ---------------------------------------------------------------------------------- */

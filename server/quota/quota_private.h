@@ -15,6 +15,7 @@ struct quota_reactor {
     struct key_cache *keys;
     struct db_listener *key_changes;
     uint64_t key_drops; /* times keys were forgotten because they changed */
+    struct limit_rules *rules;
 
     /* The anonymous account. */
     int64_t anonymous_id;

@@ -1,9 +1,11 @@
 /* QuotaService: check, domain, convert. */
 #include "luna/v1/quota.rpc.h"
 
+#include "edge/field_mask.h"
 #include "edge/list.h"
 #include "quota/quota.h"
 #include "quota/quota_limits_rpc.h"
+#include "quota/quota_update_rpc.h"
 
 static Luna__V1__Account *
 account_of(struct arena *a, const struct account *row)
@@ -15,18 +17,8 @@ account_of(struct arena *a, const struct account *row)
     m->quota_used = row->quota_used;
     m->created_at = rpc_timestamp(a, row->created_at);
     m->updated_at = rpc_timestamp(a, row->updated_at);
-    m->etag = (char *)(uintptr_t)quota_etag(a, row);
+    m->etag = (char *)(uintptr_t)quota_etag(a, row->updated_at);
     return m;
-}
-
-static Luna__V1__Role
-role_to_proto(const char *role)
-{
-    if (str_eq(str_of(role), STR("admin")))
-        return LUNA__V1__ROLE__ROLE_ADMIN;
-    if (str_eq(str_of(role), STR("device")))
-        return LUNA__V1__ROLE__ROLE_DEVICE;
-    return LUNA__V1__ROLE__ROLE_MEMBER;
 }
 
 static enum role
@@ -43,29 +35,6 @@ role_of_proto(Luna__V1__Role role)
     default:
         return ROLE_NONE;
     }
-}
-
-static Luna__V1__ApiKey *
-api_key_of(struct arena *a, const struct api_key *row)
-{
-    Luna__V1__ApiKey *m = rpc_new(a, Luna__V1__ApiKey, luna__v1__api_key__descriptor);
-    m->key_id = row->key_id;
-    m->account_id = row->account_id;
-    m->name = (char *)(uintptr_t)row->name;
-    m->prefix = (char *)(uintptr_t)row->key_prefix;
-    m->role = role_to_proto(row->role);
-    m->n_scopes = row->scopes.n;
-    m->scopes = (char **)(uintptr_t)row->scopes.texts;
-    m->created_at = rpc_timestamp(a, row->created_at);
-    if (row->has_expires_at)
-        m->expires_at = rpc_timestamp(a, row->expires_at);
-    if (row->has_revoked_at)
-        m->revoked_at = rpc_timestamp(a, row->revoked_at);
-    if (row->has_last_used_at)
-        m->last_used_at = rpc_timestamp(a, row->last_used_at);
-    if (row->has_previous_expires_at)
-        m->previous_expires_at = rpc_timestamp(a, row->previous_expires_at);
-    return m;
 }
 
 static enum status
@@ -119,16 +88,19 @@ update_account(struct call *call, const Luna__V1__UpdateAccountRequest *req,
 {
     struct ctx *ctx = &call->ctx;
     struct account account;
-    struct account_change change = {
-        .account_id = req->account_id,
-        .account_name = req->account_name_presence_case ? req->account_name : NULL,
-        .has_quota_limit = req->quota_limit_presence_case != 0,
-        .quota_limit = req->quota_limit_presence_case ? req->quota_limit : 0,
-        .has_updated_at = req->etag[0] != '\0',
-    };
-    if (change.has_updated_at && !quota_etag_parse(req->etag, &change.updated_at))
-        return fail_field(ctx, "etag", "is not one of an account's");
-    enum status st = quota_update(ctx, &change, &account);
+    static const char *const names[] = {"account_name", "quota_limit", NULL};
+    const struct field_mask mask = FIELD_MASK(req->update_mask);
+    struct account_change change = {.account_id = req->account_id};
+    if (req->account_name_presence_case && field_mask_has(mask, "account_name"))
+        change.account_name = req->account_name;
+    change.has_quota_limit = req->quota_limit_presence_case && field_mask_has(mask, "quota_limit");
+    change.quota_limit = change.has_quota_limit ? req->quota_limit : 0;
+    enum status st = field_mask_check(ctx, mask, names);
+    if (st == OK)
+        st = quota_etag_read(call, "etag", req->etag, &change.updated_at);
+    change.has_updated_at = change.updated_at != 0;
+    if (st == OK)
+        st = quota_update(ctx, &change, &account);
     if (st == OK)
         resp->account = account_of(ctx->arena, &account);
     return st;
@@ -161,7 +133,7 @@ create_api_key(struct call *call, const Luna__V1__CreateApiKeyRequest *req,
         in.expires_at = req->expires_at->seconds * 1000000 + req->expires_at->nanos / 1000;
     enum status st = quota_key_create(ctx, &in, &key, &secret);
     if (st == OK) {
-        resp->api_key = api_key_of(ctx->arena, &key);
+        resp->api_key = quota_api_key_of(ctx->arena, &key);
         resp->key = (char *)(uintptr_t)secret;
     }
     return st;
@@ -183,7 +155,7 @@ list_api_keys(struct call *call, const Luna__V1__ListApiKeysRequest *req,
     resp->n_api_keys = n;
     resp->api_keys = arena_new_n(ctx->arena, Luna__V1__ApiKey *, n);
     for (size_t i = 0; i < n; i++)
-        resp->api_keys[i] = api_key_of(ctx->arena, &rows[i]);
+        resp->api_keys[i] = quota_api_key_of(ctx->arena, &rows[i]);
     return OK;
 }
 
@@ -194,10 +166,13 @@ rotate_api_key(struct call *call, const Luna__V1__RotateApiKeyRequest *req,
     struct ctx *ctx = &call->ctx;
     struct api_key key;
     const char *secret;
-    enum status st =
-        quota_key_rotate(ctx, req->account_id, req->key_id, req->grace_seconds, &key, &secret);
+    usec_t updated_at;
+    enum status st = quota_etag_read(call, "etag", req->etag, &updated_at);
+    if (st == OK)
+        st = quota_key_rotate(ctx, req->account_id, req->key_id, req->grace_seconds, updated_at,
+                              &key, &secret);
     if (st == OK) {
-        resp->api_key = api_key_of(ctx->arena, &key);
+        resp->api_key = quota_api_key_of(ctx->arena, &key);
         resp->key = (char *)(uintptr_t)secret;
     }
     return st;
@@ -211,7 +186,7 @@ revoke_api_key(struct call *call, const Luna__V1__RevokeApiKeyRequest *req,
     struct api_key key;
     enum status st = quota_key_revoke(ctx, req->account_id, req->key_id, &key);
     if (st == OK)
-        resp->api_key = api_key_of(ctx->arena, &key);
+        resp->api_key = quota_api_key_of(ctx->arena, &key);
     return st;
 }
 
@@ -219,34 +194,32 @@ revoke_api_key(struct call *call, const Luna__V1__RevokeApiKeyRequest *req,
  */
 
 static enum status
-put_plan(struct ctx *ctx, int64_t plan_id, const Luna__V1__Plan *in, Luna__V1__Plan **ret)
-{
-    struct plan plan;
-    struct plan now;
-    enum status st = quota_plan_read(ctx, in, &plan);
-    if (st != OK)
-        return st;
-    plan.plan_id = plan_id;
-    st = quota_plan_put(ctx, &plan, &now);
-    if (st == OK)
-        *ret = quota_plan_of(ctx->arena, &now);
-    return st;
-}
-
-static enum status
 create_plan(struct call *call, const Luna__V1__CreatePlanRequest *req,
             Luna__V1__CreatePlanResponse *resp)
 {
-    return put_plan(&call->ctx, 0, req->plan, &resp->plan);
+    struct ctx *ctx = &call->ctx;
+    struct plan plan;
+    struct plan now;
+    enum status st = quota_plan_read(ctx, req->plan, &plan);
+    if (st == OK)
+        st = quota_plan_put(ctx, &plan, &now);
+    if (st == OK)
+        resp->plan = quota_plan_of(ctx->arena, &now);
+    return st;
 }
 
 static enum status
 update_plan(struct call *call, const Luna__V1__UpdatePlanRequest *req,
             Luna__V1__UpdatePlanResponse *resp)
 {
-    if (req->plan_id <= 0)
-        return fail_field(&call->ctx, "plan_id", "must be positive");
-    return put_plan(&call->ctx, req->plan_id, req->plan, &resp->plan);
+    return quota_update_plan(call, req, &resp->plan);
+}
+
+static enum status
+update_api_key(struct call *call, const Luna__V1__UpdateApiKeyRequest *req,
+               Luna__V1__UpdateApiKeyResponse *resp)
+{
+    return quota_update_api_key(call, req, &resp->api_key);
 }
 
 static enum status
@@ -294,7 +267,10 @@ set_account_plan(struct call *call, const Luna__V1__SetAccountPlanRequest *req,
 {
     struct ctx *ctx = &call->ctx;
     struct account account;
-    enum status st = quota_plan_assign(ctx, req->account_id, req->plan_id, &account);
+    usec_t updated_at;
+    enum status st = quota_etag_read(call, "etag", req->etag, &updated_at);
+    if (st == OK)
+        st = quota_plan_assign(ctx, req->account_id, req->plan_id, updated_at, &account);
     if (st == OK)
         resp->account = account_of(ctx->arena, &account);
     return st;

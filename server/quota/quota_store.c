@@ -36,6 +36,7 @@ const struct db_col api_key_row[] = {
     DB_COL_OPT(struct api_key, revoked_at, DB_TIMESTAMPTZ, has_revoked_at),
     DB_COL_OPT(struct api_key, last_used_at, DB_TIMESTAMPTZ, has_last_used_at),
     DB_COL_OPT(struct api_key, previous_expires_at, DB_TIMESTAMPTZ, has_previous_expires_at),
+    DB_COL(struct api_key, updated_at, DB_TIMESTAMPTZ),
     DB_END,
 };
 
@@ -161,13 +162,32 @@ quota_store_list_keys(struct ctx *ctx, int64_t account_id, const struct list_req
 
 enum status
 quota_store_rotate_key(struct ctx *ctx, int64_t account_id, int64_t key_id, const uint8_t *hash,
-                       const char *prefix, int32_t grace_seconds, struct api_key *ret,
-                       bool *ret_found)
+                       const char *prefix, int32_t grace_seconds, usec_t updated_at,
+                       struct api_key *ret, bool *ret_found)
 {
     return db_maybe(ctx, &sql_quota_rotate_key,
                     DB_ARGS(db_int8(account_id), db_int8(key_id), db_bytea(hash, API_KEY_HASH),
-                            db_text(prefix), db_int4(grace_seconds)),
+                            db_text(prefix), db_int4(grace_seconds),
+                            db_opt(updated_at != 0, db_timestamptz(updated_at))),
                     ret, ret_found);
+}
+
+enum status
+quota_store_lock_key(struct ctx *ctx, int64_t account_id, int64_t key_id, struct api_key *ret,
+                     bool *ret_found)
+{
+    return db_maybe(ctx, &sql_quota_lock_key, DB_ARGS(db_int8(account_id), db_int8(key_id)), ret,
+                    ret_found);
+}
+
+enum status
+quota_store_update_key(struct ctx *ctx, const struct api_key *key, struct api_key *ret)
+{
+    return db_one(ctx, &sql_quota_update_key,
+                  DB_ARGS(db_int8(key->account_id), db_int8(key->key_id), db_text(key->name),
+                          db_array_of(DB_TEXT_ARRAY, key->scopes.texts, NULL, key->scopes.n),
+                          db_opt(key->has_expires_at, db_timestamptz(key->expires_at))),
+                  REASON_API_KEY_NOT_FOUND, ret);
 }
 
 enum status

@@ -77,7 +77,12 @@ enum status quota_store_list_keys(struct ctx *ctx, int64_t account_id,
                                   size_t *ret_n, const char **ret_next) WARN_UNUSED;
 enum status quota_store_rotate_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
                                    const uint8_t *hash, const char *prefix, int32_t grace_seconds,
-                                   struct api_key *ret, bool *ret_found) WARN_UNUSED;
+                                   usec_t updated_at, struct api_key *ret,
+                                   bool *ret_found) WARN_UNUSED;
+enum status quota_store_lock_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                                 struct api_key *ret, bool *ret_found) WARN_UNUSED;
+enum status quota_store_update_key(struct ctx *ctx, const struct api_key *key,
+                                   struct api_key *ret) WARN_UNUSED;
 enum status quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
                                    struct api_key *ret, bool *ret_found) WARN_UNUSED;
 

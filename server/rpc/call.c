@@ -207,14 +207,28 @@ answer(struct rpc_call *c, enum status st, const ProtobufCMessage *resp)
     return OK;
 }
 
+void
+call_answer(struct call *call, struct str bytes)
+{
+    struct rpc_call *c = call_private(call);
+    c->response = grpc_slice_from_copied_buffer(bytes.p, bytes.n);
+    c->has_response = true;
+    call->response_bytes += bytes.n;
+    BUMP(&c->slot->counters.sent_messages, 1);
+    BUMP(&c->slot->counters.sent_bytes, bytes.n);
+}
+
 static enum status
 run_handler(struct rpc_call *c)
 {
     struct call *call = &c->pub;
     const struct rpc_method *m = call->method;
+    const struct rpc_server *srv = c->shard->server;
     ProtobufCMessage *resp;
     switch (m->kind) {
     case RPC_UNARY:
+        if (srv->around < srv->interceptor_count && call->interceptor_data[srv->around])
+            return srv->interceptors[srv->around]->around(call, srv->around);
         resp = rpc_message_new(&c->arena, m->response);
         return answer(c, m->unary(call, call->request, resp), resp);
     case RPC_CLIENT_STREAM:
@@ -254,7 +268,7 @@ serve(struct rpc_call *c)
     c->checked = false;
     enum status st = ctx_check(&call->ctx);
     size_t begun = 0;
-    while (st == OK && begun < srv->interceptor_count) {
+    while (st == OK && !c->has_response && begun < srv->interceptor_count) {
         const struct interceptor *in = srv->interceptors[begun];
         if (in->begin)
             st = in->begin(call, begun);
@@ -262,7 +276,7 @@ serve(struct rpc_call *c)
     }
     if (st == OK)
         st = call_check_request(call);
-    if (st == OK)
+    if (st == OK && !c->has_response)
         st = run_handler(c);
     settle_status(&call->ctx, st);
     while (begun-- > 0) {

@@ -223,6 +223,7 @@ struct rpc_server {
     struct rpc_options opt; /* its arrays only while the server is made */
     const struct interceptor *interceptors[CALL_MAX_INTERCEPTORS];
     size_t interceptor_count;
+    size_t around; /* place of the interceptor that has it; none: interceptor_count */
     const struct config *config;
     grpc_server *core;
     const struct rpc_service **services;

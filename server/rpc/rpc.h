@@ -26,6 +26,9 @@ enum rpc_kind { RPC_UNARY, RPC_CLIENT_STREAM, RPC_SERVER_STREAM, RPC_BIDI };
 /* luna.v1.Access */
 enum rpc_access { RPC_PUBLIC = 1, RPC_DEVICE = 2, RPC_MEMBER = 3, RPC_ADMIN = 4 };
 
+/* luna.v1.IdempotencyKeys, with its default settled */
+enum rpc_keys { RPC_KEYS_IGNORED, RPC_KEYS_REFUSED, RPC_KEYS_CLAIM, RPC_KEYS_TRANSACTION };
+
 /* luna.v1.MethodPolicy */
 struct rpc_policy {
     enum rpc_access access;
@@ -36,6 +39,7 @@ struct rpc_policy {
     bool fail_open;    /* when the limiter's store is away */
     const char *scope; /* "kalman.read" */
     int cache_seconds;
+    enum rpc_keys keys;
 };
 
 /* The upper bounds of the latency histogram are 50 us * 2^i; the last bucket is +Inf. */
@@ -98,6 +102,11 @@ struct call {
  * TOO_LARGE, BAD_FIELD with all violations. */
 enum status call_check_request(struct call *call) WARN_UNUSED;
 
+/* Answers a unary call with the packed message `bytes`, which are copied: from the `begin` of an
+ * interceptor, then neither the later ones nor the handler run, or from its `around`. Suspends:
+ * never. */
+void call_answer(struct call *call, struct str bytes);
+
 /* Request metadata: the first value of `key` (lower case), valid for the call's life. Binary keys
  * ("-bin") come decoded. False: not sent. */
 bool call_metadata(const struct call *call, const char *key, struct str *ret);
@@ -151,6 +160,9 @@ struct interceptor {
     enum status (*begin)(struct call *call, size_t slot);
     /* After it, in reverse order, for each whose begin was called; `st` is the call's status. */
     void (*end)(struct call *call, size_t slot, enum status st);
+    /* Stands in for the handler of a unary call that has interceptor_data[slot]: runs it as often
+     * as it must, and answers with call_answer. At most one interceptor of a chain has it. */
+    enum status (*around)(struct call *call, size_t slot);
 };
 
 /* An empty message of `d`'s type in `a`. */

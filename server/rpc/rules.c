@@ -265,6 +265,8 @@ check_field(struct checker *k, const struct rpc_rule *r, const ProtobufCMessage 
 {
     const ProtobufCFieldDescriptor *f = &m->descriptor->fields[r->field];
     const char *base = (const char *)m;
+    if (r->flags & RPC_RULE_OUTPUT_ONLY)
+        return;
     struct place p = {parent, r->name, SIZE_MAX};
     if (f->label == PROTOBUF_C_LABEL_REPEATED) {
         check_list(k, r, f, base, &p);

@@ -21,6 +21,7 @@ enum rpc_rule_flags {
     RPC_RULE_CHARSET = 1 << 6,
     RPC_RULE_TIMESTAMP = 1 << 7, /* the field is a google.protobuf.Timestamp */
     RPC_RULE_DURATION = 1 << 8,  /* the field is a google.protobuf.Duration */
+    RPC_RULE_OUTPUT_ONLY = 1 << 9,
 };
 
 struct rpc_rule {

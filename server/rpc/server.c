@@ -171,9 +171,12 @@ server_alloc(const struct rpc_options *opt)
     ASSERT(s != NULL);
     server_init_core();
     s->opt = *opt;
-    for (size_t i = 0; i < opt->interceptor_count; i++)
+    s->interceptor_count = s->around = opt->interceptor_count;
+    for (size_t i = 0; i < opt->interceptor_count; i++) {
         s->interceptors[i] = opt->interceptors[i];
-    s->interceptor_count = opt->interceptor_count;
+        if (opt->interceptors[i]->around)
+            s->around = i;
+    }
     s->config = opt->config;
     s->default_deadline = opt->config->default_deadline;
     s->decode_budget = (size_t)opt->config->max_message * DECODE_FACTOR;

@@ -29,6 +29,17 @@ path_of(const pb::MethodDescriptor *m)
     return "/" + m->service()->full_name() + "/" + m->name();
 }
 
+/* options.proto's rule for the default of IdempotencyKeys: enum rpc_keys. */
+int
+expected_keys(const pb::MethodDescriptor *m, bool idempotent, int option)
+{
+    if (idempotent)
+        return 0;
+    if (m->client_streaming() || m->server_streaming())
+        return 1;
+    return option == 2 ? 3 : 2;
+}
+
 /* options.proto's rule for an empty scope. */
 std::string
 default_scope(const pb::MethodDescriptor *m, bool idempotent)
@@ -70,6 +81,8 @@ TEST(Policy, TablesHoldTheOptions)
         EXPECT_EQ(row.idempotent, get_bool(*option, "idempotent"));
         EXPECT_EQ(row.fail_open, get_enum(*option, "when_limiter_away") == 2);
         EXPECT_EQ(row.cache_seconds, get_int(*option, "cache_seconds"));
+        EXPECT_EQ(row.keys,
+                  expected_keys(m, row.idempotent, get_enum(*option, "idempotency_keys")));
         std::string scope = get_string(*option, "scope");
         EXPECT_EQ(row.scope, scope.empty() ? default_scope(m, row.idempotent) : scope);
     }

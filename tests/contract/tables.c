@@ -46,6 +46,7 @@ tables_row(size_t n, struct table_row *ret)
         .fail_open = m->policy.fail_open,
         .scope = m->policy.scope,
         .cache_seconds = m->policy.cache_seconds,
+        .keys = (int)m->policy.keys,
         .has_handler = m->unary != NULL && m->counters != NULL,
     };
     return true;

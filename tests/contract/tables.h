@@ -26,6 +26,7 @@ struct table_row {
     bool fail_open;
     const char *scope;
     int cache_seconds;
+    int keys; /* enum rpc_keys */
     bool has_handler;
 };
 

@@ -367,7 +367,7 @@ TEST_F(quota, accounts_are_made_listed_changed_and_deleted)
         change.account_id = a.account_id;
         change.account_name = "renamed";
         change.has_updated_at = true;
-        ASSERT_TRUE(quota_etag_parse(quota_etag(ctx->arena, &a), &change.updated_at));
+        ASSERT_TRUE(quota_etag_parse(quota_etag(ctx->arena, a.updated_at), &change.updated_at));
         struct account b = {};
         ASSERT_EQ(quota_update(ctx, &change, &b), OK);
         EXPECT_STREQ(b.account_name, "renamed");
@@ -467,7 +467,7 @@ TEST_F(quota, keys_are_made_rotated_and_revoked)
 
         struct api_key r = {};
         const char *second = nullptr;
-        ASSERT_EQ(quota_key_rotate(ctx, 1, k.key_id, 2, &r, &second), OK);
+        ASSERT_EQ(quota_key_rotate(ctx, 1, k.key_id, 2, 0, &r, &second), OK);
         EXPECT_EQ(r.key_id, k.key_id);
         EXPECT_EQ(r.created_at, k.created_at);
         EXPECT_TRUE(r.has_previous_expires_at);
@@ -479,7 +479,7 @@ TEST_F(quota, keys_are_made_rotated_and_revoked)
         EXPECT_EQ(who(ctx, second), "1/1/kalman.read counts");
 
         const char *third = nullptr;
-        ASSERT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, &r, &third), OK);
+        ASSERT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, 0, &r, &third), OK);
         EXPECT_FALSE(r.has_previous_expires_at);
         ASSERT_EQ(fiber_sleep(ctx, MSEC(300)), OK); /* the notification, not the five seconds */
         EXPECT_EQ(who(ctx, second), "!BAD_CREDENTIALS");
@@ -491,7 +491,7 @@ TEST_F(quota, keys_are_made_rotated_and_revoked)
         EXPECT_EQ(who(ctx, third), "!BAD_CREDENTIALS");
         ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, &r), OK);
         EXPECT_EQ(r.revoked_at, at);
-        EXPECT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, &r, &third), NOT_FOUND);
+        EXPECT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, 0, &r, &third), NOT_FOUND);
         EXPECT_EQ(ctx->error.reason, REASON_API_KEY_NOT_FOUND);
         fail_clear(ctx);
         EXPECT_EQ(quota_key_revoke(ctx, 1, 99, &r), NOT_FOUND);
