@@ -48,6 +48,7 @@ struct policy {
     bool fail_open;
     struct name scope;
     int cache_seconds;
+    bool cache_public;
 };
 
 /* ---- names.c: all of them fail by ending the program with a message, names are bounded ----------
