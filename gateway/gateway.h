@@ -197,6 +197,9 @@ void answer_problem(struct exchange *x);
 void answer_text(struct exchange *x, int http, const char *content_type, struct str text);
 /* Headers of the server's answer that callers see, and the HTTP code it asks for. */
 void answer_metadata(struct exchange *x);
+/* Writes the body that all queued work has, when the server answered 202 with `luna-job` in its
+ * metadata (and perhaps `luna-detail`); false: it did not. */
+bool answer_queued(struct exchange *x);
 /* Compresses, when that helps and the caller reads it. */
 void answer_compress(struct exchange *x);
 /* Gives the answer to libmicrohttpd. */

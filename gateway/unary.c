@@ -41,6 +41,8 @@ static bool
 write_answer(struct exchange *x, struct str wire, struct json_error *err)
 {
     const struct schema_message *m = x->match.binding->method->output;
+    if (answer_queued(x))
+        return true;
     if (x->protocol == PROTOCOL_CONNECT_PROTO) {
         x->content_type = "application/proto";
         buf_put(&x->out, wire.p, wire.n);

@@ -130,7 +130,7 @@ TEST_F(Codegen, PoliciesOfSeveralStatementsAreMerged)
     EXPECT_TRUE(p.idempotent);
     EXPECT_TRUE(p.fail_open);
     EXPECT_STREQ(p.scope, "probe.special_2");
-    EXPECT_EQ(p.cache_seconds, 60);
+    EXPECT_EQ(p.cache_seconds, 0); // never beside a cost
     EXPECT_TRUE(luna_testing_probe_count_down_method.idempotent);
     EXPECT_FALSE(luna_testing_probe_sum_method.idempotent);
 }
