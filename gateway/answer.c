@@ -48,6 +48,7 @@ answer_problem(struct exchange *x)
         problem_write(p, &x->gw->builtin, &x->out);
     else
         problem_write_connect(p, &x->out);
+    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"); /* some codes are kept without */
     if (p->retry_after_s > 0)
         answer_header(x, "Retry-After",
                       arena_printf(&x->arena, "%lld", (long long)p->retry_after_s));
