@@ -66,32 +66,34 @@ def pattern(expected):
     return ".*".join(re.escape(part) for part in squeezed.split("..."))
 
 
+def of_pages(parts):
+    """(page, part) of all pages."""
+    for page in sys.argv[2:]:
+        with open(page) as f:
+            for part in parts(f.read()):
+                yield os.path.basename(page), part
+
+
 class Pages(unittest.TestCase):
     maxDiff = None
 
     def test_commands(self):
         count = 0
-        for page in sys.argv[2:]:
-            with open(page) as f:
-                text = f.read()
-            for command, expected in blocks(text):
-                if REST not in command:
-                    continue
-                count += 1
-                with self.subTest(os.path.basename(page), command=command):
-                    got = re.sub(r"\s+", "", run(command))
-                    self.assertRegex(got, "^" + pattern(expected) + "$")
+        for page, (command, expected) in of_pages(blocks):
+            if REST not in command:
+                continue
+            count += 1
+            with self.subTest(page, command=command):
+                got = re.sub(r"\s+", "", run(command))
+                self.assertRegex(got, "^" + pattern(expected) + "$")
         self.assertGreaterEqual(count, 14)
 
     def test_mistakes(self):
         count = 0
-        for page in sys.argv[2:]:
-            with open(page) as f:
-                text = f.read()
-            for call, answer in rows(text):
-                count += 1
-                with self.subTest(os.path.basename(page), call=call):
-                    self.mistake(call.strip("`"), answer)
+        for page, (call, answer) in of_pages(rows):
+            count += 1
+            with self.subTest(page, call=call):
+                self.mistake(call.strip("`"), answer)
         self.assertGreater(count, 8)
 
     def mistake(self, call, answer):
