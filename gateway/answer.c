@@ -48,6 +48,7 @@ answer_problem(struct exchange *x)
         problem_write(p, &x->gw->builtin, &x->out);
     else
         problem_write_connect(p, &x->out);
+    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"); /* some codes are kept without */
     if (p->retry_after_s > 0)
         answer_header(x, "Retry-After",
                       arena_printf(&x->arena, "%lld", (long long)p->retry_after_s));
@@ -166,6 +167,30 @@ answer_metadata(struct exchange *x)
         if (code.p)
             take_code(x, code);
     }
+}
+
+bool
+answer_queued(struct exchange *x)
+{
+    const grpc_metadata_array *both[] = {&x->call.trailers, &x->call.headers};
+    struct str job = {0}, detail = {0};
+    if (x->http != MHD_HTTP_ACCEPTED || x->protocol != PROTOCOL_REST)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        job = job.p ? job : upstream_find(both[i], "luna-job");
+        detail = detail.p ? detail : upstream_find(both[i], "luna-detail");
+    }
+    if (!job.p)
+        return false;
+    if (!detail.p)
+        detail = str_of(arena_printf(&x->arena, "the work was queued as " STR_FMT, STR_ARG(job)));
+    buf_puts(&x->out, "{\"status_code\":202,\"detail\":");
+    buf_put_json(&x->out, detail.p, detail.n);
+    buf_puts(&x->out, ",\"job\":");
+    buf_put_json(&x->out, job.p, job.n);
+    buf_putc(&x->out, '}');
+    x->content_type = JSON_TYPE;
+    return true;
 }
 
 /* ---- compression ---- */

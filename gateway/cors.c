@@ -11,8 +11,8 @@
 
 #define EXPOSED_HEADERS                                                                          \
     "RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, " \
-    "Retry-After, ETag, Location, Link, X-Request-Id, Grpc-Status, Grpc-Message, "               \
-    "Grpc-Status-Details-Bin"
+    "Retry-After, ETag, Age, Cache-Status, Location, Link, X-Request-Id, Grpc-Status, "          \
+    "Grpc-Message, Grpc-Status-Details-Bin"
 
 /* The value of Access-Control-Allow-Origin, or NULL: the page may not. */
 static const char *

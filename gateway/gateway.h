@@ -20,6 +20,8 @@
 #include "gateway/route.h"
 #include "gateway/upstream.h"
 
+struct cache;
+struct cached;
 struct guard;
 struct guarded;
 struct metrics;
@@ -36,6 +38,7 @@ struct gateway {
     struct schema builtin; /* the same, unless a file is served: the types of error details */
     struct route_table routes;
     struct upstream *upstream;
+    struct cache *cache; /* NULL: no Redis was named */
     struct metrics *metrics;
     struct buf descriptors; /* the file of --descriptors; empty: the built-in set is served */
     struct web *web;
@@ -47,13 +50,14 @@ struct gateway {
     struct MHD_Daemon *daemon;
     int listen_fd;
     atomic_int in_flight; /* requests from their call to the end of their answer */
-    atomic_int suspended; /* of these, with the server */
+    atomic_int suspended; /* of these, with the server or the cache */
     atomic_bool draining; /* not ready; connections are closed after their answer */
 };
 
 enum exchange_stage {
     EXCHANGE_NEW,     /* the request line was read */
     EXCHANGE_BODY,    /* the headers were */
+    EXCHANGE_LOOKED,  /* the cache was asked */
     EXCHANGE_WAITING, /* with the server */
     EXCHANGE_AGAIN,   /* the server could not be reached; it is asked once more */
     EXCHANGE_ENDED,   /* the call has ended; the answer is to be made of it */
@@ -89,6 +93,8 @@ struct request_headers {
     struct str accept;
     const char *origin; /* NULL: none */
     const char *if_none_match;
+    struct str cache_control; /* the first one */
+    bool pragma_no_cache;
     const char *request_method; /* Access-Control-Request-Method */
     struct str forwarded_for;   /* X-Forwarded-*, Forwarded: settled by forwarded_settle */
     struct str forwarded_proto;
@@ -139,6 +145,7 @@ struct exchange {
     bool closing; /* the connection is closed behind the answer */
     struct problem problem;
     struct upstream_call call;
+    struct cached *cached;       /* NULL: the cache has no part in it */
     struct stream *stream;       /* NULL: the answer is one message */
     bool streaming;              /* the answer takes its bytes from `stream` */
     struct upload *upload;       /* NULL: the request is one message */
@@ -190,6 +197,9 @@ void answer_problem(struct exchange *x);
 void answer_text(struct exchange *x, int http, const char *content_type, struct str text);
 /* Headers of the server's answer that callers see, and the HTTP code it asks for. */
 void answer_metadata(struct exchange *x);
+/* Writes the body that all queued work has, when the server answered 202 with `luna-job` in its
+ * metadata (and perhaps `luna-detail`); false: it did not. */
+bool answer_queued(struct exchange *x);
 /* Compresses, when that helps and the caller reads it. */
 void answer_compress(struct exchange *x);
 /* Gives the answer to libmicrohttpd. */
@@ -207,6 +217,8 @@ void cors_options(struct exchange *x, const char *allow);
 /* ---- unary.c ---- */
 /* Hands the exchange to the server, or refuses it. The connection is suspended when true. */
 bool unary_start(struct exchange *x);
+/* Makes the call of an exchange whose message is there. Always true. */
+bool unary_ask(struct exchange *x);
 /* Makes the call again, for EXCHANGE_AGAIN. */
 void unary_again(struct exchange *x);
 /* Counts a request that goes to the server; refuses what is too many. */

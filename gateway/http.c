@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "gateway/cache.h"
 #include "gateway/connect_get.h"
 #include "gateway/frames.h"
 #include "gateway/guard.h"
@@ -254,6 +255,8 @@ on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *
         return on_body(x, data, size);
     guard_read(x->guarded);
     if (x->stage == EXCHANGE_BODY && !x->refused && unary_start(x))
+        return MHD_YES;
+    if (x->stage == EXCHANGE_LOOKED && !cache_answer(x) && !x->refused && unary_ask(x))
         return MHD_YES;
     if (x->stage == EXCHANGE_AGAIN) {
         unary_again(x);

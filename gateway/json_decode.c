@@ -453,7 +453,7 @@ json_decode_members(struct json_reader *r, const struct schema_message *m, struc
     uint64_t few[SEEN_WORDS] = {0}, *seen = few;
     uint32_t bits = m->field_count + m->oneof_count;
     uint32_t next = 0;
-    bool more = true;
+    bool more = true, ignored = false;
     struct str key;
     if (bits > SEEN_WORDS * 64)
         seen = arena_new_n(r->scratch, uint64_t, bits / 64 + 1);
@@ -474,8 +474,12 @@ json_decode_members(struct json_reader *r, const struct schema_message *m, struc
                 return false;
         } else if (!ignore.p || !str_eq(key, ignore)) {
             return json_fail_at(r, key, "is not a field of %s", m->full_name);
-        } else if (!json_skip(r)) {
-            return false;
+        } else if (ignored) {
+            return json_fail_at(r, key, "is given twice");
+        } else {
+            ignored = true;
+            if (!json_skip(r))
+                return false;
         }
         if (!json_comma(r, '}', &more))
             return false;

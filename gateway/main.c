@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "gateway/cache.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/watch.h"
@@ -80,7 +81,10 @@ load_schema(struct gateway *gw, char *err, size_t err_size)
         !route_table_init(&gw->routes, &gw->schema, err, err_size))
         return false;
     gw->web = web_new(&gw->schema, &gw->routes, set, err, err_size);
-    return gw->web != NULL;
+    if (!gw->web)
+        return false;
+    gw->cache = *gw->cfg->redis_url ? cache_new(gw->cfg, set, err, err_size) : NULL;
+    return gw->cache || !*gw->cfg->redis_url;
 }
 
 static bool
@@ -109,6 +113,7 @@ stop(struct gateway *gw)
         http_stop(gw);
     if (gw->upstream)
         upstream_free(gw->upstream);
+    cache_free(gw->cache);
     if (gw->websockets)
         websockets_free(gw->websockets);
     if (gw->watch)

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "gateway/cache.h"
 #include "gateway/gateway.h"
 
 /* Upper bounds are 100 us * 2^i; the last bucket is +Inf. */
@@ -138,4 +139,6 @@ metrics_write(const struct gateway *gw, struct buf *out)
     buf_printf(out, "luna_gateway_requests_in_flight %d\n", atomic_load(&gw->in_flight));
     buf_printf(out, "luna_gateway_connections %u\n", info ? info->num_connections : 0);
     buf_printf(out, "luna_gateway_upstream_ready %d\n", upstream_ready(gw->upstream) ? 1 : 0);
+    if (gw->cache)
+        cache_metrics(gw->cache, out);
 }

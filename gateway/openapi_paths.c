@@ -281,8 +281,10 @@ write_policy(struct doc *d, const struct route_binding *b, const struct method_p
         doc_int(d, "x-luna-deadline-ms", p->deadline_ms);
     if (p->idempotent)
         doc_true(d, "x-luna-idempotent");
-    if (p->cache_seconds > 0)
+    if (answer_is_kept(b, p)) {
         doc_int(d, "x-luna-cache-seconds", p->cache_seconds);
+        doc_text(d, "x-luna-cache-scope", p->cache_public ? "public" : "private");
+    }
 }
 
 static const char *

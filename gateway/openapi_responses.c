@@ -13,9 +13,10 @@ enum {
     POLICY_IDEMPOTENT = 5,
     POLICY_SCOPE = 7,
     POLICY_CACHE = 8,
+    POLICY_CACHE_SCOPE = 9,
 };
 
-enum { ACCESS_PUBLIC = 1 };
+enum { ACCESS_PUBLIC = 1, CACHE_SCOPE_PUBLIC = 2 };
 
 struct method_policy
 policy_of(const struct schema_method *m)
@@ -34,7 +35,17 @@ policy_of(const struct schema_method *m)
         p.scope = w.bytes;
     p.cost_measured = schema_option(m->policy, POLICY_COST_MEASURED, &w) && w.bits;
     p.idempotent = schema_option(m->policy, POLICY_IDEMPOTENT, &w) && w.bits;
+    p.cache_public = p.access == ACCESS_PUBLIC &&
+                     schema_option(m->policy, POLICY_CACHE_SCOPE, &w) &&
+                     w.bits == CACHE_SCOPE_PUBLIC;
     return p;
+}
+
+bool
+answer_is_kept(const struct route_binding *b, const struct method_policy *p)
+{
+    return b->verb == ROUTE_GET && p->cache_seconds > 0 && p->cost == 0 && !p->cost_measured &&
+           !b->method->client_streaming && !b->method->server_streaming;
 }
 
 bool
@@ -110,6 +121,15 @@ header_ref(struct doc *d, const char *name)
     doc_open(d, name, '{');
     doc_ref(d, "headers", name);
     doc_close(d, '}');
+}
+
+static void
+cache_headers(struct doc *d)
+{
+    header_ref(d, "ETag");
+    header_ref(d, "Cache-Control");
+    header_ref(d, "Age");
+    header_ref(d, "Cache-Status");
 }
 
 static void
@@ -310,10 +330,22 @@ write_success(struct doc *d, const struct route_binding *b, const struct method_
     header_ref(d, "X-Request-Id");
     if (p->cost > 0)
         limit_headers(d);
-    if (p->cache_seconds > 0)
-        header_ref(d, "ETag");
+    if (answer_is_kept(b, p))
+        cache_headers(d);
     doc_close(d, '}');
     answer_content(d, b);
+    doc_close(d, '}');
+}
+
+static void
+write_not_modified(struct doc *d)
+{
+    doc_open(d, "304", '{');
+    doc_text(d, "description", "If-None-Match names the answer: the caller has it. No body.");
+    doc_open(d, "headers", '{');
+    header_ref(d, "X-Request-Id");
+    cache_headers(d);
+    doc_close(d, '}');
     doc_close(d, '}');
 }
 
@@ -322,6 +354,8 @@ responses_write(struct doc *d, const struct route_binding *b, const struct metho
 {
     doc_open(d, "responses", '{');
     write_success(d, b, p);
+    if (answer_is_kept(b, p))
+        write_not_modified(d);
     if (b->method->client_streaming && b->method->server_streaming)
         write_upgrade(d);
     if (strstr(b->method->comment, " 202"))
@@ -355,6 +389,14 @@ write_headers(struct doc *d)
         {"X-Request-Id", "The request's id in the logs; as sent, or made by the gateway.",
          "{\"type\":\"string\"}"},
         {"ETag", "The answer's version, for If-None-Match.", "{\"type\":\"string\"}"},
+        {"Cache-Control",
+         "Who may keep the answer, for how many seconds: `private, max-age=60`; `no-store`: "
+         "nobody.",
+         "{\"type\":\"string\"}"},
+        {"Age", "Seconds since the server gave this answer, when it was kept.",
+         "{\"type\":\"integer\"}"},
+        {"Cache-Status", "Where the answer is from (RFC 9211): `luna-gateway; hit`.",
+         "{\"type\":\"string\"}"},
     };
     doc_open(d, "headers", '{');
     for (size_t i = 0; i < ARRAY_LEN(headers); i++) {

@@ -55,7 +55,8 @@ static void
 answer_own(struct exchange *x, void (*answer)(struct exchange *x))
 {
     answer(x);
-    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (!x->refused)
+        answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 }
 
 bool

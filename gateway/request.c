@@ -123,6 +123,8 @@ read_known(struct request_headers *h, const char *name, const char *text, struct
             read_content_length(h, value);
         else if (strcasecmp(name, "content-encoding") == 0)
             h->content_encoding = str_trim(value);
+        else if (strcasecmp(name, "cache-control") == 0)
+            h->cache_control = value;
         else if (strcasecmp(name, "connect-protocol-version") == 0)
             h->connect = true;
         else if (strcasecmp(name, "connect-timeout-ms") == 0)
@@ -149,6 +151,10 @@ read_known(struct request_headers *h, const char *name, const char *text, struct
     case 'o':
         if (strcasecmp(name, "origin") == 0)
             h->origin = text;
+        return true;
+    case 'p':
+        h->pragma_no_cache |=
+            strcasecmp(name, "pragma") == 0 && str_ieq(str_trim(value), STR("no-cache"));
         return true;
     case 't':
         if (strcasecmp(name, "transfer-encoding") == 0)

@@ -1,13 +1,12 @@
 /* Calls with one request message; those with one answer to their end. */
-#include <inttypes.h>
-
+#include "gateway/cache.h"
 #include "gateway/frames.h"
 #include "gateway/stream.h"
 #include "gateway/upload.h"
 #include "gateway/watch.h"
 
 /* Fields of luna.v1.MethodPolicy. */
-enum { POLICY_DEADLINE_MS = 4, POLICY_IDEMPOTENT = 5, POLICY_CACHE_SECONDS = 8 };
+enum { POLICY_DEADLINE_MS = 4, POLICY_IDEMPOTENT = 5 };
 
 /* Calls of idempotent methods that never reached a server are made again, as far as the budget of
  * the process goes: each call that succeeds earns a token, one that is made again costs ten, so
@@ -38,39 +37,12 @@ deadline_of(const struct exchange *x)
 
 /* ---- the answer ---- */
 
-static uint64_t
-hash_of(struct str s)
-{
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)s.p[i]) * 1099511628211u;
-    return h;
-}
-
-/* Answers that may be kept carry an ETag; who has them already gets 304. */
-static void
-cache_headers(struct exchange *x)
-{
-    int64_t seconds = policy(x, POLICY_CACHE_SECONDS);
-    if (seconds <= 0 || x->match.binding->verb != ROUTE_GET || x->http != 200) {
-        answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-        return;
-    }
-    const char *etag = arena_printf(&x->arena, "W/\"%016" PRIx64 "\"",
-                                    hash_of((struct str){x->out.data, x->out.len}));
-    answer_header(x, MHD_HTTP_HEADER_ETAG, etag);
-    answer_header(x, MHD_HTTP_HEADER_CACHE_CONTROL,
-                  arena_printf(&x->arena, "private, max-age=%" PRId64, seconds));
-    if (x->in.if_none_match && strstr(x->in.if_none_match, etag)) {
-        x->http = MHD_HTTP_NOT_MODIFIED;
-        buf_clear(&x->out);
-    }
-}
-
 static bool
 write_answer(struct exchange *x, struct str wire, struct json_error *err)
 {
     const struct schema_message *m = x->match.binding->method->output;
+    if (answer_queued(x))
+        return true;
     if (x->protocol == PROTOCOL_CONNECT_PROTO) {
         x->content_type = "application/proto";
         buf_put(&x->out, wire.p, wire.n);
@@ -106,7 +78,7 @@ unary_finish(struct exchange *x, struct str wire)
             answer_refuse(x, REASON_INTERNAL_ERROR, NULL, NULL);
         answer_problem(x);
     } else {
-        cache_headers(x);
+        cache_finish(x);
     }
     answer_compress(x);
 }
@@ -245,6 +217,16 @@ unary_start(struct exchange *x)
     buf_init(message, (size_t)gw->cfg->max_body * 2);
     if (!request_unpack(x) || !make_message(x, message) || !unary_admit(x))
         return false;
+    if (cache_look(x))
+        return true;
+    return !x->refused && unary_ask(x);
+}
+
+bool
+unary_ask(struct exchange *x)
+{
+    struct gateway *gw = x->gw;
+    struct buf *message = &x->message;
     x->stage = EXCHANGE_WAITING;
     if (x->match.binding->method->server_streaming) {
         stream_start(x, (struct str){message->data, message->len});

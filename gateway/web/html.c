@@ -67,12 +67,26 @@ html_fill(struct buf *out, struct str page, const struct html_slot *slots, size_
     }
 }
 
+/* What stands before the first empty line. */
+static struct str
+first_paragraph(struct str text)
+{
+    struct str rest = text;
+    while (rest.p && rest.n > 0) {
+        struct str line = str_cut(&rest, '\n');
+        if (str_trim(line).n == 0)
+            return (struct str){text.p, (size_t)(line.p - text.p)};
+    }
+    return text;
+}
+
 void
 html_service_card(struct buf *out, const struct schema_service *s)
 {
     const char *dot = strrchr(s->full_name, '.');
     const char *name = dot ? dot + 1 : s->full_name;
     buf_printf(out, "<li class=\"card\"><a href=\"/reference#%s\">%s</a>", name, name);
-    html_comment(out, str_of(s->comment));
-    buf_printf(out, "<p>%zu method%s</p></li>\n", s->method_count, s->method_count == 1 ? "" : "s");
+    html_comment(out, first_paragraph(str_of(s->comment)));
+    buf_printf(out, "<p class=\"count\">%zu method%s</p></li>\n", s->method_count,
+               s->method_count == 1 ? "" : "s");
 }

@@ -32,6 +32,9 @@ async function update() {
     show("server", server.good, server.good ? "reached and ready" : server.text);
 }
 
+const call = document.getElementById("call");
+call.textContent = call.textContent.replace("$LUNA", location.origin);
+
 update();
 setInterval(update, PERIOD_MS);
 document.addEventListener("visibilitychange", update);

@@ -129,6 +129,12 @@ policy_check(const File *file, const Service *service, const Method *method, con
         return complain(err, file, service, method, "deadline_ms is negative");
     if (p->cache_seconds < 0)
         return complain(err, file, service, method, "cache_seconds is negative");
+    if (p->cache_seconds > 0 && (p->cost > 0 || p->cost_measured) && file_is_luna(file))
+        return complain(err, file, service, method,
+                        "has cache_seconds and a cost: what a cache answers is not charged");
+    if (p->cache_public && strcmp(p->access ? p->access : "", "RPC_PUBLIC") != 0)
+        return complain(err, file, service, method,
+                        "has CACHE_SCOPE_PUBLIC and an access other than ACCESS_PUBLIC");
     if (!scope_is_valid(p->scope.s))
         return complain(err, file, service, method, "scope has characters other than a-z 0-9 _ .");
     return true;
@@ -151,6 +157,7 @@ policy_read(const File *file, const Service *service, const Method *method,
         p.fail_open =
             option->when_limiter_away == LUNA__V1__WHEN_LIMITER_AWAY__WHEN_LIMITER_AWAY_OPEN;
         p.cache_seconds = option->cache_seconds;
+        p.cache_public = option->cache_scope == LUNA__V1__CACHE_SCOPE__CACHE_SCOPE_PUBLIC;
         name_printf(&p.scope, "%s", option->scope);
         luna__v1__method_policy__free_unpacked(option, NULL);
     }

@@ -49,6 +49,7 @@ struct policy {
     struct name scope;
     int cache_seconds;
     const char *keys; /* "RPC_KEYS_CLAIM" */
+    bool cache_public;
 };
 
 /* ---- names.c: all of them fail by ending the program with a message, names are bounded ----------

@@ -129,6 +129,16 @@ answer_events(struct ctx *ctx, const struct counts_range *range, int32_t page_si
 
 /* ---- the methods ----------------------------------------------------------------------------- */
 
+/* May be kept by caches: no late data is expected, and "up to now" is another history each time. */
+static bool
+is_final(const Luna__V1__GetCountsRequest *req, const Luna__V1__GetCountsResponse *resp)
+{
+    for (size_t i = 0; i < resp->n_buckets; i++)
+        if (!resp->buckets[i]->final)
+            return false;
+    return req->to && resp->n_buckets > 0;
+}
+
 enum status
 counts_answer_counts(struct call *call, const Luna__V1__GetCountsRequest *req,
                      Luna__V1__GetCountsResponse *resp)
@@ -142,13 +152,15 @@ counts_answer_counts(struct call *call, const Luna__V1__GetCountsRequest *req,
     enum status st = read_question(ctx, req->at, req->known_at, req->from, req->to, &q);
     if (st == OK)
         st = answer_count(ctx, &q, &v, &resp->count);
-    if (st != OK || q.has_at)
-        return st;
-    if (*q.bucket)
+    if (st == OK && !q.has_at && *q.bucket)
         st = answer_buckets(ctx, &q, v.capacity, &resp->buckets, &resp->n_buckets);
-    else
+    else if (st == OK && !q.has_at)
         st = answer_events(ctx, &q.range, req->page_size, req->page_token, resp);
-    return st == OK ? counts_answer_horizon(ctx, &resp->rolled_off_before) : st;
+    if (st == OK && !q.has_at)
+        st = counts_answer_horizon(ctx, &resp->rolled_off_before);
+    if (st == OK && !is_final(req, resp))
+        call_set_header(call, "cache-control", "no-store");
+    return st;
 }
 
 static enum status

@@ -130,7 +130,7 @@ TEST_F(Codegen, PoliciesOfSeveralStatementsAreMerged)
     EXPECT_TRUE(p.idempotent);
     EXPECT_TRUE(p.fail_open);
     EXPECT_STREQ(p.scope, "probe.special_2");
-    EXPECT_EQ(p.cache_seconds, 60);
+    EXPECT_EQ(p.cache_seconds, 0); // never beside a cost
     EXPECT_TRUE(luna_testing_probe_count_down_method.idempotent);
     EXPECT_FALSE(luna_testing_probe_sum_method.idempotent);
 }
@@ -186,11 +186,21 @@ TEST(CodegenRefuses, MethodsWithoutAccess)
 
 TEST(CodegenRefuses, PoliciesOutOfRange)
 {
-    for (std::string bad : {"cost: -1", "deadline_ms: -1", "cache_seconds: -1", "scope: \"A b\""})
+    for (std::string bad : {"cost: -1", "deadline_ms: -1", "cache_seconds: -1", "scope: \"A b\"",
+                            "cache_seconds: 1 cost: 1", "cache_seconds: 1 cost_measured: true"})
         EXPECT_NE(protoc("luna.v1", service(method("Get", "access: ACCESS_PUBLIC " + bad)))
                       .find("TService.Get: "),
                   std::string::npos)
             << bad;
+}
+
+TEST(CodegenRefuses, PublicCachesOfWhatIsNotPublic)
+{
+    const std::string scope = " cache_seconds: 9 cache_scope: CACHE_SCOPE_PUBLIC";
+    EXPECT_NE(protoc("luna.v1", service(method("Get", "access: ACCESS_DEVICE" + scope)))
+                  .find("CACHE_SCOPE_PUBLIC and an access other than"),
+              std::string::npos);
+    EXPECT_EQ(protoc("luna.v1", service(method("Get", "access: ACCESS_PUBLIC" + scope))), "");
 }
 
 TEST(CodegenRefuses, RulesThatDoNotFitTheirField)

@@ -283,6 +283,11 @@ class Certificate
             unlink((path + name).c_str());
         rmdir(path.c_str());
     }
+    std::string text(const char *name) const
+    {
+        std::ifstream in(path + name);
+        return std::string(std::istreambuf_iterator<char>(in), {});
+    }
     std::string path;
     bool made;
 };
@@ -301,6 +306,42 @@ s_client(int port, const std::string &options)
         out += line;
     pclose(p);
     return out;
+}
+
+TEST_F(Edge, FindsTheServersOfAName)
+{
+    reply_book(R"({"name":"x"})");
+    gateway =
+        std::make_unique<GatewayProcess>(upstream.address("localhost"), std::vector<std::string>{});
+    int status = 0;
+    for (int i = 0; i < 2000 && status != 200; i++) {
+        status = get("/v1/book/x").status;
+        usleep(10000);
+    }
+    EXPECT_EQ(status, 200);
+}
+
+TEST_F(Edge, SpeaksTlsToTheServerAndToNobodyElse)
+{
+    Certificate c, other;
+    ASSERT_TRUE(c.made && other.made);
+    grpc::SslServerCredentialsOptions options;
+    options.pem_key_cert_pairs = {{c.text("/key.pem"), c.text("/cert.pem")}};
+    UpstreamServer secret("127.0.0.1:0", true, grpc::SslServerCredentials(options));
+    Reply r;
+    r.messages = {wire("luna.testing.Book", R"({"name":"x"})")};
+    secret.handle([r](const Call &) { return r; });
+    for (const Certificate *trusted : {&c, &other}) {
+        gateway = std::make_unique<GatewayProcess>(
+            secret.address("localhost"),
+            std::vector<std::string>{"--upstream-ca=" + trusted->path + "/cert.pem"});
+        int status = 0;
+        for (int i = 0; i < (trusted == &c ? 2000 : 30) && status != 200; i++) {
+            status = get("/v1/book/x").status;
+            usleep(10000);
+        }
+        EXPECT_EQ(status, trusted == &c ? 200 : 503);
+    }
 }
 
 TEST_F(Edge, SpeaksTls)

@@ -45,11 +45,13 @@ using Handler = std::function<Reply(const Call &)>;
 class UpstreamServer
 {
   public:
-    explicit UpstreamServer(const std::string &address = "127.0.0.1:0", bool healthy = true)
+    explicit UpstreamServer(
+        const std::string &address = "127.0.0.1:0", bool healthy = true,
+        std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials())
         : healthy_(healthy), service_(this)
     {
         grpc::ServerBuilder builder;
-        builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+        builder.AddListeningPort(address, credentials, &port_);
         builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 64 << 10);
         builder.RegisterCallbackGenericService(&service_);
         server_ = builder.BuildAndStart();
@@ -60,9 +62,9 @@ class UpstreamServer
         server_->Wait();
     }
 
-    std::string address() const
+    std::string address(const std::string &host = "127.0.0.1") const
     {
-        return "127.0.0.1:" + std::to_string(port_);
+        return host + ":" + std::to_string(port_);
     }
     void handle(Handler h)
     {

@@ -322,7 +322,7 @@ TEST(OpenApi, WhoMayCallAndWhatItCosts)
     EXPECT_EQ(find["x-luna-scope"].text(), "docs.read");
     EXPECT_EQ(find["x-luna-cost"].text(), "3");
     EXPECT_TRUE(find["responses"]["200"]["headers"].has("RateLimit"));
-    EXPECT_TRUE(find["responses"]["200"]["headers"].has("ETag"));
+    EXPECT_FALSE(find["responses"]["200"]["headers"].has("ETag")); // it costs: it is not kept
     EXPECT_EQ(find.parameter("Idempotency-Key").text(), "");
     Json open = docs().operation("/luna.testing.docs.DocsService/Open", "post");
     EXPECT_EQ(open["security"].text(), "[]");
@@ -330,6 +330,20 @@ TEST(OpenApi, WhoMayCallAndWhatItCosts)
     EXPECT_EQ(open.parameter("Idempotency-Key")["in"].text(), "header");
     EXPECT_EQ(docs().operation("/docs/watch/{tenant}", "get")["x-luna-scope"].text(), "docs.write");
     EXPECT_EQ(docs().operation("/docs/watch/{tenant}", "get")["deprecated"].text(), "true");
+}
+
+TEST(OpenApi, AnswersThatAreKept)
+{
+    Json kept = docs().operation("/docs/kept", "get");
+    EXPECT_EQ(kept["x-luna-cache-seconds"].text(), "9");
+    EXPECT_EQ(kept["x-luna-cache-scope"].text(), "public");
+    for (const char *code : {"200", "304"})
+        for (const char *name : {"ETag", "Cache-Control", "Age", "Cache-Status"})
+            EXPECT_TRUE(kept["responses"][code]["headers"].has(name)) << code << name;
+    EXPECT_FALSE(kept["responses"]["304"].has("content"));
+    Json other = docs().operation("/luna.testing.docs.DocsService/Kept", "post");
+    EXPECT_FALSE(other["responses"].has("304"));
+    EXPECT_EQ(other["x-luna-cache-seconds"].text(), "");
 }
 
 TEST(OpenApi, FailuresThatApply)

@@ -13,7 +13,7 @@ TEST(Schema, KnowsServicesMethodsAndTheirComments)
     const struct schema_service *library = c.schema()->services[0];
     EXPECT_STREQ(library->full_name, "luna.testing.Library");
     EXPECT_STREQ(library->comment, "Comments of a service.");
-    ASSERT_EQ(library->method_count, 7u);
+    ASSERT_EQ(library->method_count, 10u);
     EXPECT_STREQ(library->methods[0].path, "/luna.testing.Library/Get");
     EXPECT_STREQ(library->methods[0].comment, "Comments of a method.");
     EXPECT_STREQ(library->methods[0].input->full_name, "luna.testing.GetBook");
