@@ -17,7 +17,7 @@
 #define ROUND_MAX  DURABLE_MAX_APPEND /* observations of one round, but for the first append */
 #define ROUND_TIME SEC(30)
 #define KEPT_BYTES ((size_t)32 << 20) /* of idle lanes on a reactor */
-#define LANE_BYTES 8192               /* of each, beside its model and state: what arenas round up */
+#define LANE_BYTES 8192 /* of each, beside its model and state: what arenas round up */
 
 /* Appends of one filter. It stays, with what it remembers, until there is no room. */
 struct lane {
