@@ -6,8 +6,9 @@
 #include "kalman/durable_private.h"
 #include "run/fiber.h"
 
-#define TOGETHER (2 * DURABLE_MAX_APPEND) /* observations of one commit, but for the first append \
-                                           */
+#define TOGETHER                                                                     \
+    (2 * DURABLE_MAX_APPEND) /* observations of one commit, but for the first append \
+                              */
 #define COMMIT_TIME SEC(30)
 
 struct durable_commits {

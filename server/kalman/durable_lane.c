@@ -17,6 +17,7 @@
 #define ROUND_MAX  DURABLE_MAX_APPEND /* observations of one round, but for the first append */
 #define ROUND_TIME SEC(30)
 #define KEPT_BYTES ((size_t)32 << 20) /* of idle lanes on a reactor */
+#define LANE_BYTES 8192 /* of each, beside its model and state: what arenas round up */
 
 /* Appends of one filter. It stays, with what it remembers, until there is no room. */
 struct lane {
@@ -122,7 +123,7 @@ rest(struct lane *l)
     l->running = false;
     list_push(&d->idle, &l->idle);
     d->kept -= l->bytes;
-    l->bytes = sizeof(*l) + l->hot.arena.used_bytes;
+    l->bytes = LANE_BYTES + l->hot.arena.used_bytes;
     d->kept += l->bytes;
     while (d->kept > KEPT_BYTES && !list_empty(&d->idle))
         lane_free(container_of(d->idle.next, struct lane, idle));
