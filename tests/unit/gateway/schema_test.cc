@@ -18,8 +18,8 @@ TEST(Schema, KnowsServicesMethodsAndTheirComments)
     EXPECT_STREQ(library->methods[0].comment, "Comments of a method.");
     EXPECT_STREQ(library->methods[0].input->full_name, "luna.testing.GetBook");
     EXPECT_FALSE(library->methods[0].server_streaming);
-    EXPECT_TRUE(library->methods[5].server_streaming);
-    EXPECT_FALSE(library->methods[5].client_streaming);
+    EXPECT_TRUE(library->methods[8].server_streaming);
+    EXPECT_FALSE(library->methods[8].client_streaming);
 }
 
 TEST(Schema, FindsByNameAndNumber)
