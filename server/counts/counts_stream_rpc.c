@@ -149,6 +149,14 @@ read_hex(struct str s, int64_t *ret)
     return s.n > negative;
 }
 
+/* Where the count stands with each threshold as long as nothing was told about the space. */
+static void
+begin_thresholds(struct watch_call *w, size_t space, int64_t count)
+{
+    for (size_t i = 0; i < w->req->n_thresholds; i++)
+        w->above[space][i] = count >= w->req->thresholds[i]->level;
+}
+
 static enum status
 read_resume_token(struct watch_call *w, const char *token)
 {
@@ -171,14 +179,6 @@ read_resume_token(struct watch_call *w, const char *token)
             }
     }
     return OK;
-}
-
-/* Where the count stands with each threshold as long as nothing was told about the space. */
-static void
-begin_thresholds(struct watch_call *w, size_t space, int64_t count)
-{
-    for (size_t i = 0; i < w->req->n_thresholds; i++)
-        w->above[space][i] = count >= w->req->thresholds[i]->level;
 }
 
 /* A level that was crossed upwards is crossed upwards again only after it was crossed downwards. */
