@@ -48,6 +48,7 @@ note_stored(struct ctx *ctx, const struct counts_reading *r)
     struct counts_reactor *c = counts_of(ctx->reactor);
     counts_tally_add(c, ctx->who.account_id, (int32_t)r->dpu_id, r->at);
     counts_tell_reading(c, ctx->who.account_id, (int32_t)r->dpu_id, r->at);
+    counts_prune_later(c, ctx->who.account_id);
 }
 
 static enum status
