@@ -1,3 +1,6 @@
+ALTER FUNCTION luna_counts_ingest RESET enable_seqscan;
+ALTER FUNCTION luna_counts_announce RESET enable_seqscan;
+ALTER FUNCTION luna_counts_fill RESET enable_seqscan;
 DO $$
 DECLARE
     t text;

@@ -142,3 +142,9 @@ $$;
 
 REVOKE ALL ON FUNCTION luna_counts_all_different FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION luna_counts_all_different TO luna_app;
+
+-- Plans are kept for as long as a connection lasts, and may have been made when the tables were empty: by index in any
+-- case.
+ALTER FUNCTION luna_counts_ingest SET enable_seqscan = off;
+ALTER FUNCTION luna_counts_announce SET enable_seqscan = off;
+ALTER FUNCTION luna_counts_fill SET enable_seqscan = off;
