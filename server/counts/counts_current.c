@@ -108,8 +108,7 @@ snapshot_sees(const struct snapshot *s, int64_t xid)
 static size_t
 mix(int64_t a, int64_t b)
 {
-    const uint64_t h =
-        (uint64_t)a * 0x9e3779b97f4a7c15u ^ ((uint64_t)b + 1) * 0xc2b2ae3d27d4eb4fu;
+    const uint64_t h = (uint64_t)a * 0x9e3779b97f4a7c15u ^ ((uint64_t)b + 1) * 0xc2b2ae3d27d4eb4fu;
     return (size_t)(h ^ h >> 29);
 }
 
@@ -276,8 +275,8 @@ catch_up(struct ctx *ctx, struct counts_memory *m, int64_t account_id)
     size_t n = 0;
     struct account *a = find_account(m, account_id);
     const int64_t since = a->upto ? a->upto->xmin : INT64_MAX;
-    enum status st = db_many(ctx, &sql_counts_pulses, DB_ARGS(db_int8(account_id), db_int8(since)),
-                             &rows, &n);
+    enum status st =
+        db_many(ctx, &sql_counts_pulses, DB_ARGS(db_int8(account_id), db_int8(since)), &rows, &n);
     if (st != OK)
         return st;
     a = find_account(m, account_id);

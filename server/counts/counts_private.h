@@ -114,12 +114,12 @@ struct counts_rolling {
  */
 
 /* A checkpoint is made for each so many readings of a DPU. */
-#define COUNTS_EVERY 64
+#define COUNTS_EVERY 128
 
-struct counts_tally; /* readings since the last checkpoint, by DPU: counts_checkpoint.c */
-struct counts_told;  /* what is to be told to watchers: counts_tell.c */
+struct counts_tally;  /* readings since the last checkpoint, by DPU: counts_checkpoint.c */
+struct counts_told;   /* what is to be told to watchers: counts_tell.c */
 struct counts_memory; /* current counts: counts_current.c */
-struct counts_prune; /* accounts with pulses: counts_prune.c */
+struct counts_prune;  /* accounts with pulses: counts_prune.c */
 
 struct counts_reactor {
     struct reactor *reactor;

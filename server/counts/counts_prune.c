@@ -19,7 +19,7 @@ struct counts_prune {
         bool active; /* has stored readings since the last round */
     } accounts[ACCOUNTS];
     size_t n;
-    size_t last; /* found last */
+    size_t last;     /* found last */
     int64_t horizon; /* transactions before it had ended a round ago; 0: not known */
     bool working;
     struct timer timer;

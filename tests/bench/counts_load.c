@@ -116,7 +116,10 @@ on_read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size_t room, ui
     return (ssize_t)n;
 }
 
-#define HEADER(n, v) {(uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), 0}
+#define HEADER(n, v)                                            \
+    {                                                           \
+        (uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), 0 \
+    }
 
 static void
 call(nghttp2_session *session, struct stream *s)
@@ -221,8 +224,7 @@ run(void)
             if (!fds[i].revents)
                 continue;
             const ssize_t n = read(fds[i].fd, buf, sizeof(buf));
-            if (n <= 0 ||
-                nghttp2_session_mem_recv(b.connections[i].session, buf, (size_t)n) != n)
+            if (n <= 0 || nghttp2_session_mem_recv(b.connections[i].session, buf, (size_t)n) != n)
                 die("read");
         }
     }
