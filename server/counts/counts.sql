@@ -422,12 +422,17 @@ CROSS JOIN LATERAL luna_counts_parts($1, u.space_id, 'infinity') p;
 -- name: counts_pulses :many
 -- params: int8, int8
 -- row: counts_pulse
+-- bounded: by the LIMIT within
 SELECT now.snapshot::text AS snapshot, coalesce(f.xid, 0) AS floor, p.xid, p.first_at, p.last_at, p.dpus, p.ns, p.nets
 FROM (SELECT pg_current_snapshot() AS snapshot) now
 LEFT JOIN counts_pulse_floor f ON f.account_id = $1
-LEFT JOIN counts_pulse p ON p.account_id = $1 AND p.xid >= $2
-ORDER BY p.xid
-LIMIT 65;
+LEFT JOIN (
+    SELECT q.xid, q.first_at, q.last_at, q.dpus, q.ns, q.nets
+    FROM counts_pulse q
+    WHERE q.account_id = $1 AND q.xid >= $2
+    ORDER BY q.xid
+    LIMIT 65
+) p ON true;
 
 -- Takes away pulses of transactions before $2, all of which have ended.
 -- name: counts_prune :exec
