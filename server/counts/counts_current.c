@@ -187,7 +187,10 @@ remember_space(struct counts_memory *m, int64_t account_id, const struct counts_
     ASSERT(s);
     s->account_id = account_id;
     s->space_id = row->space_id;
-    s->value = (struct counts_value){row->count, row->entrances, row->exits, row->capacity};
+    s->value = (struct counts_value){.count = row->count,
+                                     .entrances = row->entrances,
+                                     .exits = row->exits,
+                                     .capacity = row->capacity};
     s->as_of = as_of;
     as_of->refs++;
     list_push(&m->spaces[mix(account_id, s->space_id) % SPACE_BUCKETS], &s->link);
@@ -496,8 +499,10 @@ read_alone(struct ctx *ctx, const int64_t *spaces, size_t n, struct counts_value
         for (size_t j = 0; j < n_rows; j++)
             if (rows[j].space_id == spaces[i]) {
                 ret_found[i] = true;
-                ret[i] = (struct counts_value){rows[j].count, rows[j].entrances, rows[j].exits,
-                                               rows[j].capacity};
+                ret[i] = (struct counts_value){.count = rows[j].count,
+                                               .entrances = rows[j].entrances,
+                                               .exits = rows[j].exits,
+                                               .capacity = rows[j].capacity};
             }
     }
     return st;
