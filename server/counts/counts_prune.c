@@ -1,5 +1,5 @@
 /*
- * Takes pulses away (migrations/counts_pulse): those of the accounts that stored readings
+ * Takes pulses away (migrations/0012_counts_pulse): those of the accounts that stored readings
  * here, some seconds after, when whoever reads counts often has long seen them. What a process
  * that died has left, the next one that stores readings of the account takes with it.
  */
