@@ -39,7 +39,9 @@ DECLARE
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         what := CASE WHEN OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL THEN 'key_revoked'
-                     WHEN OLD.key_hash <> NEW.key_hash THEN 'key_rotated' END;
+                     WHEN OLD.key_hash <> NEW.key_hash THEN 'key_rotated'
+                     WHEN (OLD.name, OLD.scopes, OLD.expires_at)
+                         IS DISTINCT FROM (NEW.name, NEW.scopes, NEW.expires_at) THEN 'key_changed' END;
     END IF;
     IF what IS NOT NULL THEN
         PERFORM public.luna_quota_event(NEW.account_id, what, jsonb_build_object(
@@ -49,8 +51,19 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_api_key_events() OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_all_different() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO counts_pulse (account_id, xid)
+    SELECT DISTINCT c.account_id, pg_current_xact_id()::text::bigint FROM changed c;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_counts_all_different() OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) RETURNS TABLE(dpu_id integer, upto timestamp with time zone)
     LANGUAGE sql
+    SET enable_seqscan TO 'off'
     AS $$
     WITH made AS (
         INSERT INTO counts_checkpoint (account_id, dpu_id, upto)
@@ -115,6 +128,7 @@ $$;
 ALTER FUNCTION public.luna_counts_event_tag(event text, direction smallint) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_fill(account bigint, dpus integer[], uptos timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     i integer;
@@ -161,12 +175,29 @@ CREATE FUNCTION public.luna_counts_fold_late(account bigint, dpus integer[], ats
     LANGUAGE plpgsql
     AS $$
 DECLARE
+    touched integer[];
+    firsts timestamptz[];
+    ns smallint[];
+    nets smallint[];
+    first_at timestamptz;
+    last_at timestamptz;
     late_dpus integer[];
     since timestamptz[];
 BEGIN
+    SELECT array_agg(g.dpu), array_agg(g.first_at), array_agg(g.n), array_agg(g.net), min(g.first_at), max(g.last_at)
+    INTO touched, firsts, ns, nets, first_at, last_at
+    FROM (
+        SELECT u.dpu, min(u.at) AS first_at, max(u.at) AS last_at, count(*)::smallint AS n,
+            sum(CASE WHEN u.tag > 0 THEN 1 ELSE -1 END)::smallint AS net
+        FROM unnest(dpus, ats, tags) u(dpu, at, tag)
+        GROUP BY u.dpu
+        ORDER BY u.dpu
+    ) g;
+    INSERT INTO counts_pulse (account_id, xid, first_at, last_at, dpus, ns, nets)
+    VALUES (account, pg_current_xact_id()::text::bigint, first_at, last_at, touched, ns, nets);
     -- The last checkpoint of each DPU tells whether anything is late: seldom.
     SELECT array_agg(f.dpu ORDER BY f.dpu), array_agg(f.at ORDER BY f.dpu) INTO late_dpus, since
-    FROM (SELECT u.dpu, min(u.at) AS at FROM unnest(dpus, ats) u(dpu, at) GROUP BY u.dpu) f
+    FROM unnest(touched, firsts) f(dpu, at)
     CROSS JOIN LATERAL (
         SELECT k.upto FROM counts_checkpoint k
         WHERE k.account_id = account AND k.dpu_id = f.dpu
@@ -192,7 +223,7 @@ BEGIN
     WITH late AS (
         SELECT u.dpu, u.at, count(*) AS n, sum(sign(u.tag))::bigint AS net
         FROM unnest(dpus, ats, tags) u(dpu, at, tag)
-        WHERE u.dpu = ANY (late_dpus)
+        JOIN unnest(late_dpus) l(dpu) ON l.dpu = u.dpu
         GROUP BY u.dpu, u.at
     ), added AS (
         SELECT k.dpu_id, k.upto, sum(late.n)::bigint AS n, sum(late.net)::bigint AS net
@@ -215,6 +246,7 @@ $$;
 ALTER FUNCTION public.luna_counts_horizon_key(account bigint) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) RETURNS TABLE(ord bigint, outcome smallint)
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     stored_dpus integer[];
@@ -226,9 +258,10 @@ DECLARE
     left_over bigint[];
     outcomes smallint[];
     wanted bigint[];
+    exact boolean := 2 = ANY (dedupes);
     fast boolean := false;
 BEGIN
-    IF cardinality(dpus) >= 256 THEN
+    IF cardinality(dpus) >= 256 AND NOT exact THEN
         BEGIN
             WITH ins AS (
                 INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
@@ -236,10 +269,6 @@ BEGIN
                     CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
                 FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
                 JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
-                WHERE u.dedupe <> 2 OR NOT EXISTS (
-                    SELECT FROM counts_reading r
-                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at
-                        AND sign(r.tag) = u.direction)
                 ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
                 RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
             )
@@ -252,7 +281,21 @@ BEGIN
                 fast := false;
         END;
     END IF;
-    IF NOT fast THEN
+    IF NOT fast AND NOT exact THEN
+        WITH ins AS (
+            INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
+            SELECT account, u.at, now(), u.dpu,
+                CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
+            FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
+            JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
+            ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
+            ON CONFLICT DO NOTHING
+            RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+        )
+        SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
+        INTO stored_dpus, stored_ats, stored_tags
+        FROM ins i;
+    ELSIF NOT fast THEN
         WITH ins AS (
             INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
             SELECT account, u.at, now(), u.dpu,
@@ -496,7 +539,7 @@ BEGIN
         SELECT p.dpu_id FROM counts_dpu p
         WHERE p.account_id = account AND p.dpu_id >= after_dpu
         ORDER BY p.dpu_id
-        LIMIT 1000
+        LIMIT 200
     LOOP
         looked := looked + 1;
         next_dpu := d.dpu_id;
@@ -539,7 +582,7 @@ BEGIN
             RETURN; -- to go on with this DPU, of which something may be left
         END IF;
     END LOOP;
-    next_dpu := CASE WHEN looked = 1000 AND next_dpu < 2147483647 THEN next_dpu + 1 END;
+    next_dpu := CASE WHEN looked = 200 AND next_dpu < 2147483647 THEN next_dpu + 1 END;
 END
 $$;
 ALTER FUNCTION public.luna_counts_roll_off(account bigint, after_dpu integer, most integer, OUT next_dpu integer, OUT readings bigint, OUT sums bigint, OUT busy boolean) OWNER TO postgres;
@@ -693,6 +736,16 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_key_changed() OWNER TO postgres;
+CREATE FUNCTION public.luna_limit_rule_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_notify('luna_limit_rules', coalesce(NEW.account_id, OLD.account_id)::text);
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_limit_rule_changed() OWNER TO postgres;
 CREATE FUNCTION public.luna_period_end(period text, start timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1167,6 +1220,7 @@ CREATE TABLE public.api_key (
     last_used_at timestamp with time zone,
     previous_hash bytea,
     previous_expires_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT api_key_check CHECK (((previous_hash IS NULL) = (previous_expires_at IS NULL))),
     CONSTRAINT api_key_key_hash_check CHECK ((octet_length(key_hash) = 32)),
     CONSTRAINT api_key_key_prefix_check CHECK (((char_length(key_prefix) >= 1) AND (char_length(key_prefix) <= 32))),
@@ -1266,6 +1320,36 @@ CREATE TABLE public.counts_dpu (
 );
 ALTER TABLE ONLY public.counts_dpu FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_dpu OWNER TO postgres;
+CREATE TABLE public.counts_pulse (
+    account_id bigint NOT NULL,
+    xid bigint NOT NULL,
+    nth bigint NOT NULL,
+    first_at timestamp with time zone,
+    last_at timestamp with time zone,
+    dpus integer[],
+    ns smallint[],
+    nets smallint[]
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+ALTER TABLE ONLY public.counts_pulse ALTER COLUMN dpus SET STORAGE EXTERNAL;
+ALTER TABLE ONLY public.counts_pulse ALTER COLUMN ns SET STORAGE EXTERNAL;
+ALTER TABLE ONLY public.counts_pulse ALTER COLUMN nets SET STORAGE EXTERNAL;
+ALTER TABLE ONLY public.counts_pulse FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_pulse OWNER TO postgres;
+CREATE TABLE public.counts_pulse_floor (
+    account_id bigint NOT NULL,
+    xid bigint NOT NULL
+);
+ALTER TABLE ONLY public.counts_pulse_floor FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_pulse_floor OWNER TO postgres;
+ALTER TABLE public.counts_pulse ALTER COLUMN nth ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.counts_pulse_nth_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.counts_reading (
     account_id bigint NOT NULL,
     at timestamp with time zone NOT NULL,
@@ -1397,6 +1481,18 @@ CREATE TABLE public.counts_within (
 );
 ALTER TABLE ONLY public.counts_within FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_within OWNER TO postgres;
+CREATE TABLE public.idempotent_call (
+    account_id bigint NOT NULL,
+    key_hash bytea NOT NULL,
+    request_hash bytea NOT NULL,
+    answer bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotent_call_key_hash_check CHECK ((octet_length(key_hash) = 32)),
+    CONSTRAINT idempotent_call_request_hash_check CHECK ((octet_length(request_hash) = 32))
+);
+ALTER TABLE ONLY public.idempotent_call FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.idempotent_call OWNER TO postgres;
 CREATE TABLE public.kalman_checkpoint (
     account_id bigint NOT NULL,
     filter_key bigint NOT NULL,
@@ -1447,6 +1543,32 @@ CREATE TABLE public.kalman_observation (
 );
 ALTER TABLE ONLY public.kalman_observation FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.kalman_observation OWNER TO postgres;
+CREATE TABLE public.limit_rule (
+    account_id bigint NOT NULL,
+    rule_id bigint NOT NULL,
+    domain text NOT NULL,
+    entry_keys text[] NOT NULL,
+    entry_values text[] NOT NULL,
+    capacity bigint NOT NULL,
+    unit_us bigint NOT NULL,
+    units bigint NOT NULL,
+    period_ms bigint NOT NULL,
+    report_only boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT limit_rule_check CHECK ((cardinality(entry_values) = cardinality(entry_keys))),
+    CONSTRAINT limit_rule_domain_check CHECK (((char_length(domain) >= 1) AND (char_length(domain) <= 100))),
+    CONSTRAINT limit_rule_entry_keys_check CHECK (((cardinality(entry_keys) >= 1) AND (cardinality(entry_keys) <= 8)))
+);
+ALTER TABLE ONLY public.limit_rule FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.limit_rule OWNER TO postgres;
+ALTER TABLE public.limit_rule ALTER COLUMN rule_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.limit_rule_rule_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.plan (
     plan_id bigint NOT NULL,
     plan_name text NOT NULL,
@@ -1576,6 +1698,10 @@ ALTER TABLE ONLY public.counts_doorway
     ADD CONSTRAINT counts_doorway_pkey PRIMARY KEY (account_id, doorway_id);
 ALTER TABLE ONLY public.counts_dpu
     ADD CONSTRAINT counts_dpu_key PRIMARY KEY (account_id, dpu_id);
+ALTER TABLE ONLY public.counts_pulse_floor
+    ADD CONSTRAINT counts_pulse_floor_pkey PRIMARY KEY (account_id);
+ALTER TABLE ONLY public.counts_pulse
+    ADD CONSTRAINT counts_pulse_pkey PRIMARY KEY (account_id, xid, nth);
 ALTER TABLE ONLY public.counts_reading
     ADD CONSTRAINT counts_reading_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
 ALTER TABLE ONLY public.counts_reading_2025
@@ -1598,6 +1724,8 @@ ALTER TABLE ONLY public.counts_space
     ADD CONSTRAINT counts_space_pkey PRIMARY KEY (account_id, space_id);
 ALTER TABLE ONLY public.counts_within
     ADD CONSTRAINT counts_within_pkey PRIMARY KEY (account_id, outer_id, space_id);
+ALTER TABLE ONLY public.idempotent_call
+    ADD CONSTRAINT idempotent_call_pkey PRIMARY KEY (account_id, key_hash);
 ALTER TABLE ONLY public.kalman_checkpoint
     ADD CONSTRAINT kalman_checkpoint_pkey PRIMARY KEY (account_id, filter_key, generation, "time", sequence);
 ALTER TABLE ONLY public.kalman_filter
@@ -1606,6 +1734,10 @@ ALTER TABLE ONLY public.kalman_filter
     ADD CONSTRAINT kalman_filter_pkey PRIMARY KEY (account_id, filter_key);
 ALTER TABLE ONLY public.kalman_observation
     ADD CONSTRAINT kalman_observation_pkey PRIMARY KEY (account_id, filter_key, generation, sequence);
+ALTER TABLE ONLY public.limit_rule
+    ADD CONSTRAINT limit_rule_account_id_domain_entry_keys_entry_values_key UNIQUE (account_id, domain, entry_keys, entry_values);
+ALTER TABLE ONLY public.limit_rule
+    ADD CONSTRAINT limit_rule_pkey PRIMARY KEY (account_id, rule_id);
 ALTER TABLE ONLY public.plan
     ADD CONSTRAINT plan_pkey PRIMARY KEY (plan_id);
 ALTER TABLE ONLY public.plan
@@ -1639,6 +1771,7 @@ CREATE INDEX counts_reading_early_received_at_idx ON public.counts_reading_early
 CREATE INDEX counts_reading_later_received_at_idx ON public.counts_reading_later USING brin (received_at);
 CREATE INDEX counts_space_children ON public.counts_space USING btree (account_id, parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX counts_within_space ON public.counts_within USING btree (account_id, space_id);
+CREATE INDEX idempotent_call_expires ON public.idempotent_call USING btree (account_id, expires_at);
 CREATE INDEX kalman_observation_in_time ON public.kalman_observation USING btree (account_id, filter_key, generation, "time", sequence);
 CREATE INDEX quota_epoch_granted ON public.quota_epoch USING btree (checked_at) WHERE (granted > settled);
 CREATE INDEX quota_epoch_lost ON public.quota_epoch USING btree (account_id, epoch) WHERE lost;
@@ -1660,8 +1793,21 @@ ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_readin
 CREATE TRIGGER account_events AFTER INSERT OR DELETE OR UPDATE OF quota_limit, quota_period, account_name, plan_id ON public.account FOR EACH ROW EXECUTE FUNCTION public.luna_account_events();
 CREATE TRIGGER api_key_changed AFTER UPDATE OF key_hash, previous_hash, previous_expires_at, role, scopes, expires_at, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 CREATE TRIGGER api_key_deleted AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
-CREATE TRIGGER api_key_events AFTER INSERT OR UPDATE OF key_hash, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_api_key_events();
+CREATE TRIGGER api_key_events AFTER INSERT OR UPDATE OF key_hash, revoked_at, name, scopes, expires_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_api_key_events();
+CREATE TRIGGER counts_assignment_deleted AFTER DELETE ON public.counts_assignment REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_assignment_inserted AFTER INSERT ON public.counts_assignment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_assignment_updated AFTER UPDATE ON public.counts_assignment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_doorway_deleted AFTER DELETE ON public.counts_doorway REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_doorway_inserted AFTER INSERT ON public.counts_doorway REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_doorway_updated AFTER UPDATE ON public.counts_doorway REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_space_deleted AFTER DELETE ON public.counts_space REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_space_inserted AFTER INSERT ON public.counts_space REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_space_updated AFTER UPDATE ON public.counts_space REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_within_deleted AFTER DELETE ON public.counts_within REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_within_inserted AFTER INSERT ON public.counts_within REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_within_updated AFTER UPDATE ON public.counts_within REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER kalman_filter_gone AFTER DELETE ON public.kalman_filter FOR EACH ROW EXECUTE FUNCTION public.luna_kalman_filter_gone();
+CREATE TRIGGER limit_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.limit_rule FOR EACH ROW EXECUTE FUNCTION public.luna_limit_rule_changed();
 CREATE TRIGGER plan_changed AFTER UPDATE ON public.plan FOR EACH ROW EXECUTE FUNCTION public.luna_plan_changed();
 CREATE TRIGGER quota_event_kept BEFORE DELETE OR UPDATE OR TRUNCATE ON public.quota_event FOR EACH STATEMENT EXECUTE FUNCTION public.luna_quota_event_kept();
 ALTER TABLE ONLY public.account
@@ -1692,10 +1838,14 @@ ALTER TABLE ONLY public.counts_within
     ADD CONSTRAINT counts_within_account_id_outer_id_fkey FOREIGN KEY (account_id, outer_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_within
     ADD CONSTRAINT counts_within_account_id_space_id_fkey FOREIGN KEY (account_id, space_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.idempotent_call
+    ADD CONSTRAINT idempotent_call_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_checkpoint
     ADD CONSTRAINT kalman_checkpoint_account_id_filter_key_fkey FOREIGN KEY (account_id, filter_key) REFERENCES public.kalman_filter(account_id, filter_key) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_filter
     ADD CONSTRAINT kalman_filter_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.limit_rule
+    ADD CONSTRAINT limit_rule_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.quota_epoch
     ADD CONSTRAINT quota_epoch_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.quota_report
@@ -1729,6 +1879,12 @@ CREATE POLICY counts_doorway_owner ON public.counts_doorway TO postgres USING (t
 ALTER TABLE public.counts_dpu ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_dpu_own ON public.counts_dpu TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_dpu_owner ON public.counts_dpu TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_pulse ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_pulse_floor ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_pulse_floor_own ON public.counts_pulse_floor TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_pulse_floor_owner ON public.counts_pulse_floor TO postgres USING (true) WITH CHECK (true);
+CREATE POLICY counts_pulse_own ON public.counts_pulse TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_pulse_owner ON public.counts_pulse TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.counts_reading ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_reading_2025 ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_reading_2025_own ON public.counts_reading_2025 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
@@ -1762,6 +1918,9 @@ CREATE POLICY counts_space_owner ON public.counts_space TO postgres USING (true)
 ALTER TABLE public.counts_within ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_within_own ON public.counts_within TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_within_owner ON public.counts_within TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.idempotent_call ENABLE ROW LEVEL SECURITY;
+CREATE POLICY idempotent_call_own ON public.idempotent_call TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY idempotent_call_owner ON public.idempotent_call TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.kalman_checkpoint ENABLE ROW LEVEL SECURITY;
 CREATE POLICY kalman_checkpoint_admin ON public.kalman_checkpoint TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY kalman_checkpoint_own ON public.kalman_checkpoint TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
@@ -1774,6 +1933,9 @@ ALTER TABLE public.kalman_observation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY kalman_observation_admin ON public.kalman_observation TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY kalman_observation_own ON public.kalman_observation TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY kalman_observation_owner ON public.kalman_observation TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.limit_rule ENABLE ROW LEVEL SECURITY;
+CREATE POLICY limit_rule_own ON public.limit_rule TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY limit_rule_owner ON public.limit_rule TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.plan ENABLE ROW LEVEL SECURITY;
 CREATE POLICY plan_admin ON public.plan TO luna_app USING ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text)) WITH CHECK ((( SELECT current_setting('luna.role'::text, true) AS current_setting) = 'admin'::text));
 CREATE POLICY plan_owner ON public.plan TO postgres USING (true) WITH CHECK (true);
@@ -1797,6 +1959,8 @@ CREATE POLICY quota_usage_owner ON public.quota_usage TO postgres USING (true) W
 GRANT USAGE ON SCHEMA public TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_account_events() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.luna_api_key_events() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_counts_all_different() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_all_different() TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_announce(account bigint, dpus integer[], since timestamp with time zone[], every integer) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_at(account bigint, space bigint, t timestamp with time zone) FROM PUBLIC;
@@ -1840,6 +2004,7 @@ GRANT ALL ON FUNCTION public.luna_find_key(hash bytea, OUT account_id bigint, OU
 REVOKE ALL ON FUNCTION public.luna_kalman_append(p_accounts bigint[], p_keys bigint[], p_generations bigint[], p_positions bigint[], p_counts bigint[], p_max_sequences bigint[], p_owners bigint[], p_at bigint[], p_sequences bigint[], p_times double precision[], p_numbers bytea[], p_late_owners bigint[], p_late_times double precision[], p_late_sequences bigint[], p_checkpoint_owners bigint[], p_checkpoint_times double precision[], p_checkpoint_sequences bigint[], p_checkpoint_states bytea[], p_format integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_kalman_append(p_accounts bigint[], p_keys bigint[], p_generations bigint[], p_positions bigint[], p_counts bigint[], p_max_sequences bigint[], p_owners bigint[], p_at bigint[], p_sequences bigint[], p_times double precision[], p_numbers bytea[], p_late_owners bigint[], p_late_times double precision[], p_late_sequences bigint[], p_checkpoint_owners bigint[], p_checkpoint_times double precision[], p_checkpoint_sequences bigint[], p_checkpoint_states bytea[], p_format integer) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_kalman_filter_gone() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.luna_limit_rule_changed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.luna_period_end(period text, start timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_period_end(period text, start timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_period_start(period text, at timestamp with time zone) FROM PUBLIC;
@@ -1880,6 +2045,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_calibration TO luna_app
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_checkpoint TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_doorway TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_dpu TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_pulse TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_pulse_floor TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2025 TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2026 TO luna_app;
@@ -1891,9 +2058,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_later TO luna_a
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_retention TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_space TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotent_call TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_checkpoint TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_filter TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_observation TO luna_app;
+GRANT SELECT,INSERT,DELETE ON TABLE public.limit_rule TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plan TO luna_app;
 GRANT SELECT ON TABLE public.quota_event TO luna_app;
 GRANT SELECT ON TABLE public.quota_usage TO luna_app;

@@ -17,9 +17,10 @@ counts_attach(struct reactor *r)
     const struct db_gather_options opt = {.stmt = &sql_counts_ingest};
     c->reactor = r;
     c->ingest = db_gather_new(r, &opt);
-    list_init(&c->flights);
     list_init(&c->watchers);
     reactor_set_slot(r, SLOT_COUNTS, c);
+    counts_memory_init(c);
+    counts_prune_init(c);
     counts_tally_init(c);
     counts_tell_init(c);
     counts_watch_init(c);
@@ -36,6 +37,8 @@ counts_detach(struct reactor *r)
     counts_watch_fini(c);
     counts_tell_fini(c);
     counts_tally_fini(c);
+    counts_prune_fini(c);
+    counts_memory_fini(c);
     db_gather_free(c->ingest);
     reactor_set_slot(r, SLOT_COUNTS, NULL);
     free(c);

@@ -250,9 +250,13 @@ struct counts_value {
                          asked */
 };
 
-/* By everything received so far. Calls for the same space in one turn share a statement, which
+/* By everything received so far, by any server. Callers of an account share a statement, which
  * begins after each of them has come. Fails: SPACE_NOT_FOUND. */
 enum status counts_current(struct ctx *ctx, int64_t space_id, struct counts_value *ret) WARN_UNUSED;
+
+/* The same for `n` spaces at one instant; ret_found[i]: there is such a space. */
+enum status counts_current_of(struct ctx *ctx, const int64_t *spaces, size_t n,
+                              struct counts_value *ret, bool *ret_found) WARN_UNUSED;
 
 /* At `at`, inclusive, by what was known at `known_at` (DB_INFINITY: now). Before the horizon: at
  * the newest end of a roll-up not behind `at`. Fails: SPACE_NOT_FOUND; READINGS_ROLLED_OFF for a

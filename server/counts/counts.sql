@@ -369,14 +369,6 @@ FROM luna_counts_rebuild($1, $2, $3);
 
 -- ---- counts
 
--- name: counts_current :one
--- params: int8, int8
--- row: counts_value
-SELECT c.count, c.entrances, c.exits, s.capacity
-FROM counts_space s
-CROSS JOIN LATERAL luna_counts_at($1, $2, 'infinity') c
-WHERE s.account_id = $1 AND s.space_id = $2;
-
 -- name: counts_at :one
 -- params: int8, int8, timestamptz
 -- row: counts_value_at
@@ -407,15 +399,52 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE s.account_id = $1 AND s.space_id = $2;
 
+-- Current counts, and the snapshot they are as of.
 -- name: counts_of_spaces :many
 -- params: int8, int8[]
--- row: counts_of_space
+-- row: counts_learned
 -- bounded: by its arguments
-SELECT s.space_id, c.count, s.capacity
+SELECT s.space_id, c.count, c.entrances, c.exits, s.capacity, pg_current_snapshot()::text AS snapshot
 FROM counts_space s
 CROSS JOIN LATERAL luna_counts_at($1, s.space_id, 'infinity') c
 WHERE s.account_id = $1 AND s.space_id = ANY ($2)
 ORDER BY s.space_id;
+
+-- name: counts_parts :many
+-- params: int8, int8[]
+-- row: counts_part
+-- bounded: by the DPUs that ever hung over the doors of some spaces
+SELECT u.space_id, p.dpu_id, p.sign, p.starts_at, p.ends_at
+FROM unnest($2) u(space_id)
+CROSS JOIN LATERAL luna_counts_parts($1, u.space_id, 'infinity') p;
+
+-- The snapshot of this statement, and what transactions from $2 on have changed.
+-- name: counts_pulses :many
+-- params: int8, int8
+-- row: counts_pulse
+-- bounded: by the LIMIT within
+SELECT now.snapshot::text AS snapshot, coalesce(f.xid, 0) AS floor, p.xid, p.first_at, p.last_at, p.dpus, p.ns, p.nets
+FROM (SELECT pg_current_snapshot() AS snapshot) now
+LEFT JOIN counts_pulse_floor f ON f.account_id = $1
+LEFT JOIN (
+    SELECT q.xid, q.first_at, q.last_at, q.dpus, q.ns, q.nets
+    FROM counts_pulse q
+    WHERE q.account_id = $1 AND q.xid >= $2
+    ORDER BY q.xid
+    LIMIT 65
+) p ON true;
+
+-- Takes away pulses of transactions before $2, all of which have ended.
+-- name: counts_prune :exec
+-- params: int8, int8
+-- write
+WITH gone AS (
+    DELETE FROM counts_pulse WHERE account_id = $1 AND xid < $2 RETURNING 1
+)
+INSERT INTO counts_pulse_floor AS f (account_id, xid)
+SELECT $1, $2
+WHERE EXISTS (SELECT FROM gone)
+ON CONFLICT (account_id) DO UPDATE SET xid = greatest(f.xid, excluded.xid);
 
 -- name: counts_dpus_of_spaces :many
 -- params: int8, int8[]

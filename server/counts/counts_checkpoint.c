@@ -14,9 +14,9 @@
 #include "counts/counts.sql.h"
 #include "counts/counts_private.h"
 
-#define SLOTS         (1u << 17)
+#define SLOTS         (1u << 18)
 #define MAX_DUE       256 /* DPUs in one piece of work */
-#define MAX_FILLED    512 /* checkpoints in one transaction */
+#define MAX_FILLED    128 /* checkpoints in one transaction: late readings wait for it */
 #define PAUSE         MSEC(20)
 #define WORK_DEADLINE SEC(60)
 
@@ -29,7 +29,9 @@ struct tally_slot {
 
 struct counts_tally {
     struct tally_slot slots[SLOTS];
-    size_t due; /* slots with COUNTS_EVERY or more */
+    uint32_t queue[SLOTS]; /* a ring of the slots with COUNTS_EVERY or more */
+    size_t first;          /* of them */
+    size_t due;            /* how many */
     size_t used;
     bool working;
     struct timer timer;
@@ -62,7 +64,7 @@ counts_tally_add(struct counts_reactor *c, int64_t account_id, int32_t dpu_id, u
     }
     s->since = s->n == 0 || at < s->since ? at : s->since;
     if (++s->n == COUNTS_EVERY)
-        t->due++;
+        t->queue[(t->first + t->due++) & (SLOTS - 1)] = (uint32_t)(s - t->slots);
     if (s->n >= COUNTS_EVERY && !t->working && !timer_pending(&t->timer))
         timer_set(c->reactor, &t->timer, clock_now() + PAUSE);
 }
@@ -81,15 +83,14 @@ static bool
 take_due(struct counts_tally *t, struct due *d)
 {
     d->n = 0;
-    for (size_t i = 0; i < SLOTS && d->n < MAX_DUE && t->due > 0; i++) {
-        struct tally_slot *s = &t->slots[i];
-        if (s->n < COUNTS_EVERY || (d->n > 0 && s->account_id != d->account_id))
-            continue;
+    for (; t->due > 0 && d->n < MAX_DUE; t->due--, t->first++) {
+        struct tally_slot *s = &t->slots[t->queue[t->first & (SLOTS - 1)]];
+        if (d->n > 0 && s->account_id != d->account_id)
+            break;
         d->account_id = s->account_id;
         d->dpus[d->n] = s->dpu_id;
         d->since[d->n++] = s->since;
         s->n = 0;
-        t->due--;
     }
     return d->n > 0;
 }
@@ -119,41 +120,68 @@ counts_wait_for_others(struct ctx *ctx)
     return st;
 }
 
+/* Announced checkpoints to fill: some of them in one transaction. */
+struct some {
+    const int32_t *dpus;
+    const usec_t *uptos;
+    size_t n;
+};
+
+static enum status
+fill_some(struct ctx *ctx, void *arg)
+{
+    const struct some *s = arg;
+    struct db_int8_value filled;
+    return db_one(ctx, &sql_counts_fill,
+                  DB_ARGS(db_int8(ctx->who.account_id), db_int4_array(s->dpus, s->n),
+                          db_timestamptz_array(s->uptos, s->n)),
+                  REASON_INTERNAL_ERROR, &filled);
+}
+
 static enum status
 fill(struct ctx *ctx, const struct counts_announced *rows, size_t n)
 {
-    int32_t *dpus = arena_new_n(ctx->arena, int32_t, MAX_FILLED);
-    usec_t *uptos = arena_new_n(ctx->arena, usec_t, MAX_FILLED);
+    int32_t *dpus = arena_new_n(ctx->arena, int32_t, n);
+    usec_t *uptos = arena_new_n(ctx->arena, usec_t, n);
     enum status st = OK;
-    for (size_t done = 0; done < n && st == OK;) {
-        size_t some = n - done < MAX_FILLED ? n - done : MAX_FILLED;
-        struct db_int8_value filled;
-        for (size_t i = 0; i < some; i++) {
-            dpus[i] = rows[done + i].dpu_id;
-            uptos[i] = rows[done + i].upto;
-        }
-        st = db_one(ctx, &sql_counts_fill,
-                    DB_ARGS(db_int8(ctx->who.account_id), db_int4_array(dpus, some),
-                            db_timestamptz_array(uptos, some)),
-                    REASON_INTERNAL_ERROR, &filled);
-        done += some;
+    for (size_t i = 0; i < n; i++) {
+        dpus[i] = rows[i].dpu_id;
+        uptos[i] = rows[i].upto;
+    }
+    for (size_t i = 0; i < n && st == OK; i += MAX_FILLED) {
+        struct some some = {dpus + i, uptos + i, n - i < MAX_FILLED ? n - i : MAX_FILLED};
+        st = db_tx(ctx, fill_some, &some);
     }
     return st;
 }
 
+struct announcement {
+    const struct due *due;
+    struct counts_announced *rows;
+    size_t n;
+};
+
+static enum status
+announce(struct ctx *ctx, void *arg)
+{
+    struct announcement *a = arg;
+    const struct due *d = a->due;
+    return db_many(ctx, &sql_counts_announce,
+                   DB_ARGS(db_int8(d->account_id), db_int4_array(d->dpus, d->n),
+                           db_timestamptz_array(d->since, d->n), db_int4(COUNTS_EVERY)),
+                   &a->rows, &a->n);
+}
+
+/* On a connection of its own, by db_tx: calls do not wait behind this work. */
 static enum status
 make_checkpoints(struct ctx *ctx, const struct due *d)
 {
-    struct counts_announced *rows;
-    size_t n = 0;
+    struct announcement a = {.due = d};
     ctx->who = (struct identity){.account_id = d->account_id, .role = ROLE_MEMBER};
-    enum status st = db_many(ctx, &sql_counts_announce,
-                             DB_ARGS(db_int8(d->account_id), db_int4_array(d->dpus, d->n),
-                                     db_timestamptz_array(d->since, d->n), db_int4(COUNTS_EVERY)),
-                             &rows, &n);
-    if (st == OK && n > 0)
+    enum status st = db_tx(ctx, announce, &a);
+    if (st == OK && a.n > 0)
         st = counts_wait_for_others(ctx);
-    return st == OK && n > 0 ? fill(ctx, rows, n) : st;
+    return st == OK && a.n > 0 ? fill(ctx, a.rows, a.n) : st;
 }
 
 static void

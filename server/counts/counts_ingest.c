@@ -12,6 +12,8 @@ enum { DB_DUPLICATE = 2, DB_UNKNOWN_DPU = 3, DB_ROLLED_OFF = 7 };
 /* What it takes as dedupe. */
 enum { DB_NONE = 0, DB_EVENT_ID = 1, DB_EXACT = 2 };
 
+#define BULK 512 /* readings of a batch that is large */
+
 static bool
 has_event(const struct counts_reading *r)
 {
@@ -48,6 +50,7 @@ note_stored(struct ctx *ctx, const struct counts_reading *r)
     struct counts_reactor *c = counts_of(ctx->reactor);
     counts_tally_add(c, ctx->who.account_id, (int32_t)r->dpu_id, r->at);
     counts_tell_reading(c, ctx->who.account_id, (int32_t)r->dpu_id, r->at);
+    counts_prune_later(c, ctx->who.account_id);
 }
 
 static enum status
@@ -143,19 +146,34 @@ columns_put(struct columns *c, const struct counts_reading *r, enum counts_dedup
     c->indexes[i] = (int64_t)index;
 }
 
+/* What a statement stores of a batch, and what it says. */
+struct store {
+    const struct columns *columns;
+    struct counts_refused *rows;
+    size_t n;
+};
+
 static enum status
-store_columns(struct ctx *ctx, const struct columns *c, struct counts_refused **ret, size_t *ret_n)
+store_columns(struct ctx *ctx, void *arg)
 {
+    struct store *s = arg;
+    const struct columns *c = s->columns;
     const int64_t account = ctx->who.account_id;
-    *ret_n = 0;
-    if (c->n == 0)
-        return OK;
     return db_many(ctx, &sql_counts_ingest,
                    DB_ARGS(db_int8_array(&account, 1), db_int2_array(c->dedupes, c->n),
                            db_int4_array(c->dpus, c->n), db_timestamptz_array(c->ats, c->n),
                            db_int2_array(c->directions, c->n),
                            db_array_of(DB_TEXT_ARRAY, c->events, c->no_event, c->n)),
-                   ret, ret_n);
+                   &s->rows, &s->n);
+}
+
+/* A large batch has a connection of its own: on a shared one all others would wait behind it. */
+static enum status
+store(struct ctx *ctx, struct store *s)
+{
+    if (s->columns->n == 0)
+        return OK;
+    return s->columns->n < BULK ? store_columns(ctx, s) : db_tx(ctx, store_columns, s);
 }
 
 /* Exact repetitions are those whose number at their instant is not the first: what the sort by
@@ -246,15 +264,14 @@ counts_ingest(struct ctx *ctx, const struct counts_reading *readings, size_t n,
               struct counts_result **ret_results, size_t *ret_n)
 {
     struct batch b = {.readings = readings, .n = n};
-    struct counts_refused *rows = NULL;
-    size_t n_rows;
+    struct store stored = {.columns = &b.columns};
     if (n > COUNTS_MAX_BATCH)
         return fail_field(ctx, "readings", "must be at most %d", COUNTS_MAX_BATCH);
     batch_check(ctx, &b, dedupe);
-    enum status st = store_columns(ctx, &b.columns, &rows, &n_rows);
+    enum status st = store(ctx, &stored);
     if (st != OK)
         return st;
-    batch_refuse(&b, rows, n_rows);
+    batch_refuse(&b, stored.rows, stored.n);
     sum->repeated += count_repeated(ctx->arena, &b.columns, b.refused);
     *ret_results = arena_new_n(ctx->arena, struct counts_result, n);
     batch_tell(ctx, &b, sum, *ret_results, ret_n);

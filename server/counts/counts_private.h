@@ -25,10 +25,38 @@ struct counts_announced {
     usec_t upto;
 };
 
-struct counts_of_space {
+/* A current count, and the snapshot it is as of. */
+struct counts_learned {
     int64_t space_id;
     int64_t count;
+    int64_t entrances;
+    int64_t exits;
     int32_t capacity;
+    const char *snapshot;
+};
+
+/* A DPU's readings from `starts_at` to `ends_at` (exclusive) count for a space. */
+struct counts_part {
+    int64_t space_id;
+    int32_t dpu_id;
+    int32_t sign;
+    usec_t starts_at;
+    usec_t ends_at;
+};
+
+/* What a transaction changed. The first row of an answer is there in any case and tells the
+ * snapshot it was made with. */
+struct counts_pulse {
+    const char *snapshot;
+    int64_t floor;
+    int64_t xid;
+    bool has_xid;
+    usec_t first_at;
+    bool has_first_at; /* not: all may be different */
+    usec_t last_at;
+    struct db_array dpus;
+    struct db_array ns;
+    struct db_array nets;
 };
 
 struct counts_extent {
@@ -86,15 +114,18 @@ struct counts_rolling {
  */
 
 /* A checkpoint is made for each so many readings of a DPU. */
-#define COUNTS_EVERY 64
+#define COUNTS_EVERY 128
 
-struct counts_tally; /* readings since the last checkpoint, by DPU: counts_checkpoint.c */
-struct counts_told;  /* what is to be told to watchers: counts_tell.c */
+struct counts_tally;  /* readings since the last checkpoint, by DPU: counts_checkpoint.c */
+struct counts_told;   /* what is to be told to watchers: counts_tell.c */
+struct counts_memory; /* current counts: counts_current.c */
+struct counts_prune;  /* accounts with pulses: counts_prune.c */
 
 struct counts_reactor {
     struct reactor *reactor;
     struct db_gather *ingest;
-    struct list flights; /* struct flight: current counts being read, counts_current.c */
+    struct counts_memory *memory;
+    struct counts_prune *prune;
     struct counts_tally *tally;
     struct counts_told *told;
     struct list watchers; /* struct watcher: counts_watch.c */
@@ -142,6 +173,15 @@ void counts_tell_reading(struct counts_reactor *c, int64_t account_id, int32_t d
 void counts_tell_correction(struct counts_reactor *c, int64_t account_id, usec_t from, usec_t to);
 void counts_tell_init(struct counts_reactor *c);
 void counts_tell_fini(struct counts_reactor *c);
+
+/* counts_current.c */
+void counts_memory_init(struct counts_reactor *c);
+void counts_memory_fini(struct counts_reactor *c);
+
+/* counts_prune.c: the account has stored readings, so it leaves pulses. Suspend: never. */
+void counts_prune_later(struct counts_reactor *c, int64_t account_id);
+void counts_prune_init(struct counts_reactor *c);
+void counts_prune_fini(struct counts_reactor *c);
 
 /* counts_watch.c */
 void counts_watch_init(struct counts_reactor *c);

@@ -78,10 +78,34 @@ const struct db_col counts_value_row[] = {
     DB_END,
 };
 
-const struct db_col counts_of_space_row[] = {
-    DB_COL_NULLABLE(struct counts_of_space, space_id, DB_INT8),
-    DB_COL_NULLABLE(struct counts_of_space, count, DB_INT8),
-    DB_COL_NULLABLE(struct counts_of_space, capacity, DB_INT4),
+const struct db_col counts_learned_row[] = {
+    DB_COL(struct counts_learned, space_id, DB_INT8),
+    DB_COL_NULLABLE(struct counts_learned, count, DB_INT8),
+    DB_COL_NULLABLE(struct counts_learned, entrances, DB_INT8),
+    DB_COL_NULLABLE(struct counts_learned, exits, DB_INT8),
+    DB_COL_NULLABLE(struct counts_learned, capacity, DB_INT4),
+    DB_COL_NULLABLE(struct counts_learned, snapshot, DB_TEXT),
+    DB_END,
+};
+
+const struct db_col counts_part_row[] = {
+    DB_COL_NULLABLE(struct counts_part, space_id, DB_INT8),
+    DB_COL_NULLABLE(struct counts_part, dpu_id, DB_INT4),
+    DB_COL_NULLABLE(struct counts_part, sign, DB_INT4),
+    DB_COL_NULLABLE(struct counts_part, starts_at, DB_TIMESTAMPTZ),
+    DB_COL_NULLABLE(struct counts_part, ends_at, DB_TIMESTAMPTZ),
+    DB_END,
+};
+
+const struct db_col counts_pulse_row[] = {
+    DB_COL_NULLABLE(struct counts_pulse, snapshot, DB_TEXT),
+    DB_COL_NULLABLE(struct counts_pulse, floor, DB_INT8),
+    DB_COL_OPT(struct counts_pulse, xid, DB_INT8, has_xid),
+    DB_COL_OPT(struct counts_pulse, first_at, DB_TIMESTAMPTZ, has_first_at),
+    DB_COL_NULLABLE(struct counts_pulse, last_at, DB_TIMESTAMPTZ),
+    DB_COL_NULLABLE(struct counts_pulse, dpus, DB_INT4_ARRAY),
+    DB_COL_NULLABLE(struct counts_pulse, ns, DB_INT2_ARRAY),
+    DB_COL_NULLABLE(struct counts_pulse, nets, DB_INT2_ARRAY),
     DB_END,
 };
 

@@ -87,6 +87,7 @@ void
 counts_tell_correction(struct counts_reactor *c, int64_t account_id, usec_t from, usec_t to)
 {
     struct told_account *a = find_account(c, account_id);
+    counts_prune_later(c, account_id);
     if (!a)
         return;
     a->corrected = true;

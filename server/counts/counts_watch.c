@@ -169,20 +169,10 @@ read_dpus(struct watch *k)
 static enum status
 read_counts(struct watch *k, int64_t *ret, bool *ret_found)
 {
-    struct ctx *ctx = k->ctx;
-    struct counts_of_space *rows;
-    size_t n = 0;
-    enum status st =
-        db_many(ctx, &sql_counts_of_spaces,
-                DB_ARGS(db_int8(ctx->who.account_id), db_int8_array(k->spaces, k->n)), &rows, &n);
-    for (size_t i = 0; st == OK && i < k->n; i++) {
-        ret_found[i] = false;
-        for (size_t j = 0; j < n && !ret_found[i]; j++)
-            if (rows[j].space_id == k->spaces[i]) {
-                ret[i] = rows[j].count;
-                ret_found[i] = true;
-            }
-    }
+    struct counts_value *values = arena_new_n(k->ctx->arena, struct counts_value, k->n + 1);
+    enum status st = counts_current_of(k->ctx, k->spaces, k->n, values, ret_found);
+    for (size_t i = 0; st == OK && i < k->n; i++)
+        ret[i] = values[i].count;
     return st;
 }
 

@@ -1,4 +1,7 @@
-"""./dev bench counts: readings in, counts out, and what they take on disk."""
+"""./dev bench counts: readings in, counts out, and what they take on disk.
+
+LUNA_BENCH_COUNTS names the pieces to run (all: create,history,current,burst); LUNA_BENCH_READINGS the sizes of
+the history."""
 import os
 import re
 import subprocess
@@ -8,7 +11,10 @@ from bench_spine import server_env, wait_healthy
 from measure import Running, free_port
 
 FIRST, DPUS = 1000001, 1000  # sensors of the bench in the account demo
-SCALE = [int(n) for n in os.environ.get("LUNA_BENCH_READINGS", "100000,1000000").split(",")]
+MANY = 100000  # those of the bursts
+STREAMED = 1000000  # readings; more are put in by SQL
+SCALE = [int(n) for n in os.environ.get("LUNA_BENCH_READINGS", "100000,1000000,10000000").split(",")]
+PIECES = os.environ.get("LUNA_BENCH_COUNTS", "create,history,current,burst").split(",")
 
 
 def sql(text):
@@ -20,40 +26,52 @@ def account():
     return int(sql("SELECT account_id FROM account WHERE account_name = 'demo'"))
 
 
-def setup():
-    """A space with ten doors, and as many others, for the sensors of the bench; what an earlier run left is removed."""
+def setup(dpus=DPUS):
+    """A space for each ten sensors, with a door for each; what an earlier run left is removed. Returns the account and
+    the first of the spaces, whose ids follow each other."""
     who = account()
     sql(f"""DELETE FROM counts_reading WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
         DELETE FROM counts_checkpoint WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
+        DELETE FROM counts_assignment WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
         DELETE FROM counts_dpu WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
         DELETE FROM counts_doorway WHERE account_id = {who} AND name = 'bench';
+        DELETE FROM counts_within w USING counts_space s
+            WHERE w.account_id = {who} AND s.account_id = {who} AND s.space_id = w.space_id AND s.name = 'bench';
         DELETE FROM counts_space WHERE account_id = {who} AND name = 'bench';""")
-    for table in ("counts_reading", "counts_checkpoint"):
+    for table in ("counts_reading", "counts_checkpoint", "counts_pulse"):
         sql(f"VACUUM (FULL, ANALYZE) {table}")
-    sql(f"""INSERT INTO counts_space (account_id, name) SELECT {who}, 'bench' FROM generate_series(0, {DPUS // 10 - 1});
+    sql(f"""INSERT INTO counts_space (account_id, name) SELECT {who}, 'bench' FROM generate_series(0, {dpus // 10 - 1});
         INSERT INTO counts_within SELECT {who}, space_id, space_id FROM counts_space
             WHERE account_id = {who} AND name = 'bench';
         INSERT INTO counts_doorway (account_id, name, ingress_space_id)
             SELECT {who}, 'bench', s.space_id FROM counts_space s, generate_series(1, 10)
-            WHERE s.account_id = {who} AND s.name = 'bench';
-        INSERT INTO counts_dpu (account_id, dpu_id) SELECT {who}, generate_series({FIRST}, {FIRST + DPUS - 1});
+            WHERE s.account_id = {who} AND s.name = 'bench' ORDER BY s.space_id;
+        INSERT INTO counts_dpu (account_id, dpu_id) SELECT {who}, generate_series({FIRST}, {FIRST + dpus - 1});
         INSERT INTO counts_assignment (account_id, dpu_id, doorway_id)
             SELECT {who}, {FIRST} - 1 + row_number() OVER (ORDER BY d.doorway_id), d.doorway_id
-            FROM counts_doorway d WHERE d.account_id = {who} AND d.name = 'bench';
-        ANALYZE counts_space, counts_within, counts_doorway, counts_dpu, counts_assignment;""")
+            FROM counts_doorway d WHERE d.account_id = {who} AND d.name = 'bench';""")
+    sql("VACUUM (ANALYZE) counts_space, counts_within, counts_doorway, counts_dpu, counts_assignment")
     return who, int(sql(f"SELECT min(space_id) FROM counts_space WHERE account_id = {who} AND name = 'bench'"))
 
 
 def on_disk():
-    """Bytes and rows of the readings, with their indexes and checkpoints."""
+    """Bytes and rows of the readings, with their indexes, checkpoints and pulses."""
     size = sql("SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relname ~ "
-               "'^counts_(reading_[a-z0-9]+|checkpoint)$' AND c.relkind = 'r'")
+               "'^counts_(reading_[a-z0-9]+|checkpoint|pulse)$' AND c.relkind = 'r'")
     return int(size), int(sql("SELECT count(*) FROM counts_reading"))
 
 
 def load(bench, port, *words):
+    """The numbers that counts_bench prints."""
     out = subprocess.run([bench.program("counts_bench"), f"127.0.0.1:{port}", os.environ["LUNA_DEMO_KEY"],
                           *[str(w) for w in words]], capture_output=True, text=True, check=True)
+    return [float(x) for x in out.stdout.split()]
+
+
+def calls(bench, port, *words):
+    """Calls/s of counts_load: 256 in flight."""
+    out = subprocess.run([bench.program("counts_load"), str(port), os.environ["LUNA_DEMO_KEY"], *[str(w) for w in words]],
+                         capture_output=True, text=True, check=True)
     return float(out.stdout)
 
 
@@ -114,32 +132,77 @@ def settle(who):
     sql("VACUUM (ANALYZE) counts_reading, counts_checkpoint")
 
 
+def put_by_sql(who, first, last):
+    """Readings number `first` to `last` as the stream sends them, and their checkpoints."""
+    for n in range(first, last, 500000):
+        sql(f"""INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag)
+            SELECT {who}, '2026-01-01Z'::timestamptz + g * interval '1 ms', now(), {FIRST} + g % {DPUS},
+                CASE WHEN g / {DPUS} % 2 = 0 THEN 1 ELSE -1 END
+            FROM generate_series({n}, {min(n + 500000, last) - 1}) g ORDER BY g / 5000, g % {DPUS}, g""")
+    sql(f"SELECT count(*) FROM generate_series(0, {DPUS // 100 - 1}) g, luna_counts_rebuild({who}, {FIRST} - 1 + g * 100, 128)")
+
+
+def medians(work, limit):
+    """Of three runs of each, in turn: the machine is not the same from one second to the next."""
+    pairs = [(work(), limit()) for _ in range(3)]
+    return [sorted(p)[1] for p in zip(*pairs)]
+
+
+def create(bench, port):
+    who = setup()[0]
+    calls(bench, port, "create", FIRST, DPUS, 2)
+    rate, limit = medians(lambda: calls(bench, port, "create", FIRST, DPUS, 4), lambda: pgbench_insert(bench, who, 4))
+    bench.add("CreateReading, 256 in flight, counts up to date", rate, "req/s", limit, "pgbench INSERT -c 16", reach=1.5)
+
+
+def history(bench, port):
+    """The stream, then counts at instants of a history that grows."""
+    limit = copy_alone(setup()[0])
+    who, space = setup()
+    size_before, rows_before = on_disk()
+    first, base = 0, None
+    for total in SCALE:
+        if total <= STREAMED:
+            rate = load(bench, port, "stream", FIRST, DPUS, 2, total - first)[0]
+        else:
+            put_by_sql(who, first, total)
+        first = total
+        settle(who)
+        p99 = server_time_at(who, space)
+        base = base or p99
+        bench.add(f"count at a random T, {total:,} readings, p99 in the server", p99, "ms", at_most=min(2, 1.3 * base))
+        if total == STREAMED:
+            bench.add("IngestReadings stream, counts up to date", rate, "rows/s", limit, "COPY alone", reach=0.5)
+            bench.add("IngestReadings stream, as asked", rate, "rows/s", 80000, "asked", reach=1)
+            size, rows = on_disk()
+            bench.add("on disk for a reading, indexes and all that is derived included", (size - size_before) / (rows - rows_before),
+                      "bytes", at_most=120)
+
+
+def current(bench, port):
+    space = setup()[1]
+    load(bench, port, "stream", FIRST, DPUS, 2, 200000)
+    calls(bench, port, "current", space, DPUS // 10, 1)
+    rate, limit = medians(lambda: calls(bench, port, "current", space, DPUS // 10, 4),
+                          lambda: bench.pgbench_select(os.environ["LUNA_RUN_DIR"], 4))
+    bench.add("current count, 256 callers of 100 spaces of ten doors", rate, "req/s", limit, "pgbench -S", reach=0.6)
+
+
+def burst(bench, port):
+    """100 000 sensors; then half of what comes is late and shuffled, while watchers watch."""
+    who, space = setup(MANY)
+    probe = FIRST + MANY - 1
+    load(bench, port, "stream", FIRST, MANY - 10, 2, 100000)
+    steady = load(bench, port, "stream", FIRST, MANY - 10, 2, 500000)[0]
+    rate, delay = load(bench, port, "burst", FIRST, MANY - 10, 2, 500000, probe, space + MANY // 10 - 1, space)
+    bench.add("100 000 DPUs, half of it late and shuffled, 8 watchers", rate, "rows/s", steady, "steady", reach=0.8)
+    bench.add("watchers' delay meanwhile, p99 from before the call", delay, "ms", at_most=250)
+
+
 def run(bench):
     port = free_port()
-    who, space = setup()
     with Running([bench.program("luna-server")], env=server_env(port), port=port):
         wait_healthy(bench, port)
-        load(bench, port, "create", FIRST, DPUS, 256, 2)
-        limit = pgbench_insert(bench, who)
-        bench.add("CreateReading, 256 in flight, counts up to date", load(bench, port, "create", FIRST, DPUS, 256, 5), "req/s",
-                  limit, "pgbench INSERT -c 16", reach=1.5)
-        limit = copy_alone(who)
-        space = setup()[1]
-        size_before, rows_before = on_disk()
-        first, base = 0, None
-        for total in SCALE:
-            rate = load(bench, port, "stream", FIRST, DPUS, 2, total - first)
-            first = total
-            settle(who)
-            p99 = server_time_at(who, space)
-            if base is None:
-                base = p99
-                bench.add(f"count at a random T, {total:,} readings, p99 in the server", p99, "ms", at_most=2)
-            else:
-                bench.add(f"count at a random T, {total:,} readings, p99 in the server", p99, "ms", at_most=min(2, 1.3 * base))
-        bench.add("IngestReadings stream, counts up to date", rate, "rows/s", limit, "COPY alone", reach=0.5)
-        size, rows = on_disk()
-        bench.add("on disk for a reading, indexes and checkpoints included", (size - size_before) / (rows - rows_before), "bytes", at_most=120)
-        limit = bench.pgbench_select(os.environ["LUNA_RUN_DIR"])
-        bench.add("current count", load(bench, port, "current", space, 256, 5), "req/s", limit, "pgbench -S", reach=0.6)
-    setup()
+        for piece in PIECES:
+            {"create": create, "history": history, "current": current, "burst": burst}[piece](bench, port)
+        setup()

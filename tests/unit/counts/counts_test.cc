@@ -246,7 +246,8 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     PQclear(PQexec(c, "SET luna.account = '2'"));
     for (const char *table : {"counts_space", "counts_within", "counts_doorway", "counts_dpu",
                               "counts_assignment", "counts_reading", "counts_reading_2026",
-                              "counts_checkpoint", "counts_calibration", "counts_retention"}) {
+                              "counts_checkpoint", "counts_calibration", "counts_retention",
+                              "counts_pulse"}) {
         PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
         ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
         EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;
@@ -307,6 +308,66 @@ struct seen {
     std::vector<struct counts_change> changes;
     size_t enough;
 };
+
+/* Current counts, remembered from question to question, while others write behind the server's
+ * back: readings on both sides of a move, doors that lead elsewhere, pulses that are taken away. */
+TEST_F(counts, remembered_counts_are_those_of_the_database)
+{
+    run([&](struct ctx *ctx) {
+        unsigned seed = 1;
+        auto pick = [&](unsigned n) { return (seed = seed * 1103515245u + 12345u) / 65536u % n; };
+        make_floor(ctx);
+        auto time_at = [&](unsigned s) {
+            return "'2026-03-01Z'::timestamptz + " + std::to_string(s) + " * interval '1 s'";
+        };
+        const std::vector<std::function<std::string()>> acts = {
+            [&] { /* a batch of five */
+                  std::string at;
+                  for (int i = 0; i < 5; i++)
+                      at += (i ? ", " : "") + time_at(pick(1000));
+                  return "SELECT luna_counts_ingest(1, '{0,0,0,0,0}', '{283,423,283,423,283}', "
+                         "ARRAY[" +
+                         at + "], '{1,-1,1,1,-1}', array_fill(NULL::text, ARRAY[5]))";
+            },
+            [&] { /* both hang elsewhere from then on */
+                  return "UPDATE counts_assignment SET starts_at = " + time_at(pick(500)) +
+                         ", ends_at = " + time_at(500 + pick(500)) + " WHERE dpu_id = 283";
+            },
+            [&] {
+                return "UPDATE counts_doorway SET egress_space_id = " +
+                       std::string(pick(2) ? "NULL" : std::to_string(b)) +
+                       " WHERE doorway_id = " + std::to_string(inner);
+            },
+            [&] { /* as counts_prune.c does */
+                  return std::string(
+                      "WITH gone AS (DELETE FROM counts_pulse RETURNING xid) INSERT INTO "
+                      "counts_pulse_floor AS f "
+                      "SELECT 1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM gone "
+                      "LIMIT 1 "
+                      "ON CONFLICT (account_id) DO UPDATE SET xid = excluded.xid");
+            },
+            [&] { return std::string("SELECT 1"); },
+        };
+        for (int round = 0; round < 300; round++) {
+            for (unsigned k = pick(3); k > 0; k--)
+                pg().exec(database, acts[pick(2) ? 0 : pick(5)]());
+            if (pick(2))
+                put(ctx, pick(2) ? 283 : 423, kNoon + pick(1000), pick(2) ? 1 : -1);
+            for (int64_t space : {a, b}) {
+                struct counts_value v = {};
+                ASSERT_EQ(counts_current(ctx, space, &v), OK) << ctx->error.message;
+                EXPECT_EQ(
+                    std::to_string(v.count) + " " + std::to_string(v.entrances) + " " +
+                        std::to_string(v.exits),
+                    pg().value(
+                        database,
+                        "SELECT count || ' ' || entrances || ' ' || exits FROM luna_counts_at(1, " +
+                            std::to_string(space) + ", 'infinity')"))
+                    << round;
+            }
+        }
+    });
+}
 
 TEST_F(counts, watchers_are_told)
 {

@@ -67,6 +67,8 @@ class plan : public testing::Test
             INSERT INTO counts_checkpoint
                 SELECT 1, g % 2000 + 1, true, '2026-02-01Z'::timestamptz + g * interval '1 s', 1, 1
                 FROM generate_series(1, 20000) g;
+            INSERT INTO counts_pulse (account_id, xid) SELECT 1, generate_series(1, 20000);
+            INSERT INTO counts_pulse_floor SELECT generate_series(1, 2000), 1;
             ANALYZE;)");
         c = PQconnectdb(pg().url(database).c_str());
         run(c, "SET ROLE luna_app");
@@ -83,7 +85,8 @@ class plan : public testing::Test
 TEST_F(plan, reads_go_by_index)
 {
     const std::map<std::string, std::pair<std::string, std::string>> hot = {
-        {"counts_current", {"bigint, bigint", "1, 7"}},
+        {"counts_pulses", {"bigint, bigint", "1, 700"}},
+        {"counts_parts", {"bigint, bigint[]", "1, '{7,8}'"}},
         {"counts_at", {"bigint, bigint, timestamptz", "1, 7, '2026-03-01T01:00Z'"}},
         {"counts_of_spaces", {"bigint, bigint[]", "1, '{7,8}'"}},
         {"counts_events",
