@@ -177,6 +177,22 @@ is_continuation(unsigned char c)
     return (c & 0xc0u) == 0x80u;
 }
 
+char *
+str_write_i64(char *to, int64_t n)
+{
+    char digits[STR_I64_SIZE];
+    char *end = digits + sizeof(digits);
+    char *p = end;
+    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do
+        *--p = (char)('0' + u % 10);
+    while ((u /= 10) > 0);
+    if (n < 0)
+        *to++ = '-';
+    memcpy(to, p, (size_t)(end - p));
+    return to + (end - p);
+}
+
 int
 str_utf8_next(struct str s, uint32_t *ret)
 {

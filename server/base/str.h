@@ -43,6 +43,10 @@ bool str_to_i64(struct str s, int64_t *ret);
 bool str_to_u64(struct str s, uint64_t *ret);
 bool str_to_f64(struct str s, double *ret);
 
+/* Writes `n` in decimal, at most STR_I64_SIZE characters and no NUL. Returns where it ends. */
+#define STR_I64_SIZE 20
+char *str_write_i64(char *to, int64_t n);
+
 /* Reads the code point at the start of `s`, which is not empty: its length in bytes (1 to 4), or
  * the negative number of bytes that one U+FFFD stands for when they are not well-formed. */
 int str_utf8_next(struct str s, uint32_t *ret);

@@ -94,7 +94,10 @@ op_finish_oldest(struct redis *r, const struct redis_reply *reply)
     r->in_flight_count--;
     atomic_store_explicit(&r->stats.in_flight, r->in_flight_count, memory_order_relaxed);
     if (!op->waiter) {
+        struct redis_listener *listener = op->listener;
         op_free(r, op);
+        if (listener)
+            listener->fn(listener, reply);
         return;
     }
     if (reply) {
@@ -258,6 +261,33 @@ redis_post(struct reactor *reactor, const struct str *argv, size_t argc)
 {
     struct redis *r = reactor_slot(reactor, SLOT_CACHE);
     return r && op_send(r, argv, argc) != NULL;
+}
+
+bool
+redis_post_for(struct reactor *reactor, const struct str *argv, size_t argc,
+               struct redis_listener *l)
+{
+    struct redis *r = reactor_slot(reactor, SLOT_CACHE);
+    struct redis_op *op = r ? op_send(r, argv, argc) : NULL;
+    if (op)
+        op->listener = l;
+    return op != NULL;
+}
+
+enum status
+redis_fail_lost(struct ctx *ctx, const struct redis_reply *reply)
+{
+    const struct redis *r = reactor_slot(ctx->reactor, SLOT_CACHE);
+    if (reply)
+        return redis_fail_reply(ctx, reply);
+    return fail_away(ctx, r ? r->conn.why : "none is configured");
+}
+
+uint64_t
+redis_connects(const struct reactor *reactor)
+{
+    const struct redis *r = reactor_slot(reactor, SLOT_CACHE);
+    return r ? atomic_load_explicit(&r->stats.connects, memory_order_relaxed) : 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */

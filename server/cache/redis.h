@@ -75,6 +75,24 @@ enum status redis_command(struct ctx *ctx, const struct str *argv, size_t argc,
 /* Sends a command whose answer nobody waits for. False: the connection is down. Suspends: never. */
 bool redis_post(struct reactor *reactor, const struct str *argv, size_t argc);
 
+/* A command whose answer goes to a function, not to a fiber: called once, on the loop, with the
+ * reply, which is valid until it returns, or with NULL: the answer is lost, the command may have
+ * been executed. Until then the record is the connection's. It must not suspend. */
+struct redis_listener {
+    void (*fn)(struct redis_listener *l, const struct redis_reply *reply);
+};
+
+/* False: not sent, and `l` is not called. Suspends: never. */
+bool redis_post_for(struct reactor *reactor, const struct str *argv, size_t argc,
+                    struct redis_listener *l);
+
+/* What a lost answer (NULL) or an error reply is to its caller: recorded in ctx as redis_command
+ * does. */
+enum status redis_fail_lost(struct ctx *ctx, const struct redis_reply *reply);
+
+/* How often the reactor has connected to a Redis; 0 also when it has none. */
+uint64_t redis_connects(const struct reactor *reactor);
+
 /* Counters since the start. Thread: any. */
 struct redis_numbers {
     uint64_t commands; /* sent, those of handshakes and watchdog included */

@@ -11,10 +11,11 @@ struct redis_subscriber;
 /* A command in flight. Belongs to the connection; its waiter may leave before it is answered. */
 struct redis_op {
     struct list link;
-    struct ctx *waiter;        /* NULL: nobody waits (any more) */
-    struct fiber *fiber;       /* of the waiter */
-    struct redis_reply *reply; /* in the waiter's arena, once `done` */
-    bool done;                 /* answered, or lost when `reply` is NULL */
+    struct ctx *waiter;              /* NULL: nobody waits (any more) */
+    struct fiber *fiber;             /* of the waiter */
+    struct redis_reply *reply;       /* in the waiter's arena, once `done` */
+    struct redis_listener *listener; /* instead of a waiter */
+    bool done;                       /* answered, or lost when `reply` is NULL */
     nsec_t deadline;
 };
 

@@ -23,6 +23,13 @@ enum status redis_eval(struct ctx *ctx, const struct redis_script *script, const
                        size_t key_count, const struct str *args, size_t arg_count,
                        struct redis_reply **ret) WARN_UNUSED;
 
+/* The same for a listener. `whole`: with the text, after an answer for which redis_is_noscript.
+ * False: not sent. Suspends: never. */
+bool redis_eval_for(struct reactor *r, const struct redis_script *script, bool whole,
+                    const struct str *keys, size_t key_count, const struct str *args,
+                    size_t arg_count, struct redis_listener *l);
+bool redis_is_noscript(const struct redis_reply *reply);
+
 #define REDIS_EVAL_MAX_ARGS 64 /* keys and arguments together */
 
 #endif

@@ -6,7 +6,7 @@
 #include "lua/quota_return.lua.h"
 #include "lua/quota_settle.lua.h"
 
-#define ANSWER_HEAD 8 /* numbers in front of the limits in quota_gate.lua's answer */
+#define ANSWER_HEAD 9 /* numbers in front of the limits in quota_gate.lua's answer */
 
 const struct redis_script *const gate_scripts[] = {
     &quota_gate_lua, &quota_load_lua, &quota_flush_lua, &quota_settle_lua, &quota_return_lua,
@@ -16,18 +16,8 @@ const size_t gate_script_count = ARRAY_LEN(gate_scripts);
 static struct str
 number(struct arena *a, int64_t n)
 {
-    char text[24];
-    char *end = text + sizeof(text);
-    char *p = end;
-    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do {
-        *--p = (char)('0' + u % 10);
-        u /= 10;
-    } while (u > 0);
-    if (n < 0)
-        *--p = '-';
-    size_t size = (size_t)(end - p);
-    return (struct str){arena_strndup(a, p, size), size};
+    char *p = arena_alloc_raw(a, STR_I64_SIZE);
+    return (struct str){p, (size_t)(str_write_i64(p, n) - p)};
 }
 
 static struct str
@@ -66,8 +56,8 @@ are_integers(const struct redis_reply *r, size_t least)
 
 /* ---- deciding ------------------------------------------------------------------------------- */
 
-static bool
-is_sane(const struct gate_request *req)
+bool
+gate_request_sane(const struct gate_request *req)
 {
     if (req->limit_count > GATE_MAX_LIMITS || req->cost < 0 || req->cost > GATE_MAX_COST)
         return false;
@@ -75,12 +65,72 @@ is_sane(const struct gate_request *req)
         const struct gate_limit *l = &req->limits[i];
         /* cost * unit and capacity * unit must stay exact in a double. */
         if (l->capacity < 1 || l->capacity > GATE_MAX_CAPACITY || l->unit_us < 1 ||
-            l->unit_us > GATE_MAX_UNIT_US ||
+            l->unit_us > GATE_MAX_UNIT_US || strlen(l->name) > GATE_MAX_NAME ||
             (double)(l->capacity > req->cost ? l->capacity : req->cost) * (double)l->unit_us >
                 0x1p52)
             return false;
     }
     return true;
+}
+
+/* Puts the texts of a question one behind the other. */
+static struct str
+put_number(char **p, int64_t n)
+{
+    char *start = *p;
+    *p = str_write_i64(start, n);
+    return (struct str){start, (size_t)(*p - start)};
+}
+
+static struct str
+put_key(char **p, int64_t account_id, const char *what, const char *name)
+{
+    char *start = *p;
+    *p = stpcpy(start, "user:{");
+    *p = str_write_i64(*p, account_id);
+    *p = stpcpy(stpcpy(stpcpy(*p, "}:"), what), name);
+    return (struct str){start, (size_t)(*p - start)};
+}
+
+void
+gate_question_write(struct gate_question *q, const struct gate_request *req, size_t calls)
+{
+    ASSERT(calls >= 1 && calls <= GATE_MAX_CALLS);
+    ASSERT(calls == 1 || (!req->dry_run && req->max_calls == 0));
+    char *p = q->text;
+    size_t k = 0;
+    size_t n = 0;
+    q->keys[k++] = put_key(&p, req->account_id, "quota", "");
+    q->keys[k++] = put_key(&p, req->account_id, "epoch", "");
+    q->keys[k++] = put_key(&p, req->account_id, "spent", "");
+    q->keys[k++] = put_key(&p, req->account_id, "calls", "");
+    q->args[n++] = put_number(&p, req->cost);
+    q->args[n++] = req->charge_quota ? (req->dry_run ? STR("1d") : STR("1"))
+                                     : (req->dry_run ? STR("0d") : STR("0"));
+    q->args[n++] = put_number(&p, req->now);
+    q->args[n++] = str_of(req->run ? req->run : "");
+    q->args[n++] = str_of(req->method ? req->method : "");
+    q->args[n++] = put_number(&p, (int64_t)calls);
+    q->args[n++] = put_number(&p, req->max_calls);
+    q->args[n++] = str_of(req->call_id ? req->call_id : "");
+    q->args[n++] = put_number(&p, req->lease / USEC(1));
+    for (size_t i = 0; i < req->limit_count; i++) {
+        const struct gate_limit *l = &req->limits[i];
+        q->keys[k++] = put_key(&p, req->account_id, "rate:", l->name);
+        q->args[n++] = put_number(&p, l->capacity);
+        q->args[n++] = put_number(&p, l->unit_us);
+        q->args[n++] = l->report_only ? STR("1") : STR("0");
+    }
+    q->key_count = k;
+    q->arg_count = n;
+}
+
+bool
+gate_question_send(struct reactor *r, const struct gate_question *q, bool whole,
+                   struct redis_listener *l)
+{
+    return redis_eval_for(r, &quota_gate_lua, whole, q->keys, q->key_count, q->args, q->arg_count,
+                          l);
 }
 
 static enum gate_verdict
@@ -102,76 +152,89 @@ verdict_of(int64_t n)
     }
 }
 
-/* The answer of quota_gate.lua. False: it has another shape. */
-static bool
-read_answer(const struct redis_reply *r, const struct gate_request *req, struct gate_decision *ret)
+bool
+gate_answer_read(const struct redis_reply *r, const struct gate_request *req, size_t calls,
+                 struct gate_answer *ret)
 {
     if (!are_integers(r, 2))
         return false;
     int64_t verdict = r->items[0].integer;
+    int64_t admitted = r->items[1].integer;
     if (verdict == -1) {
-        *ret = (struct gate_decision){.verdict = GATE_NOT_LOADED, .now = r->items[1].integer};
+        *ret = (struct gate_answer){.verdict = GATE_NOT_LOADED, .now = r->items[1].integer};
         return true;
     }
-    if (!are_integers(r, ANSWER_HEAD + 4 * req->limit_count) || verdict < -5 ||
-        verdict > (int64_t)req->limit_count)
+    if (!are_integers(r, ANSWER_HEAD + req->limit_count) || verdict < -5 ||
+        verdict > (int64_t)req->limit_count || admitted < 0 || admitted > (int64_t)calls ||
+        (verdict == 0) != (admitted == (int64_t)calls))
         return false;
-    struct gate_decision d = {
+    *ret = (struct gate_answer){
         .verdict = verdict_of(verdict),
         .refused_by = verdict > 0 ? (size_t)verdict - 1 : 0,
-        .quota_remaining = r->items[1].integer,
-        .quota_limit = r->items[2].integer,
-        .epoch = r->items[3].integer,
-        .flush = r->items[4].integer,
-        .day = r->items[5].integer,
-        .calls = r->items[6].integer,
-        .ends_in = USEC(r->items[7].integer),
+        .admitted = admitted,
+        .left = r->items[2].integer,
+        .quota_limit = r->items[3].integer,
+        .epoch = r->items[4].integer,
+        .flush = r->items[5].integer,
+        .day = r->items[6].integer,
+        .calls = r->items[7].integer,
+        .ends_in = USEC(r->items[8].integer),
     };
-    for (size_t i = 0; i < req->limit_count; i++) {
-        const struct redis_reply *item = &r->items[ANSWER_HEAD + 4 * i];
-        d.limits[i] = (struct gate_limit_state){
-            .admits = item[0].integer != 0,
-            .remaining = item[1].integer,
-            .retry_after = item[2].integer < 0 ? NSEC_NEVER : USEC(item[2].integer),
-            .reset_after = USEC(item[3].integer),
-        };
-    }
-    *ret = d;
+    for (size_t i = 0; i < req->limit_count; i++)
+        ret->ahead[i] = r->items[ANSWER_HEAD + i].integer;
     return true;
 }
 
-enum status
-gate_decide(struct ctx *ctx, const struct gate_request *req, struct gate_decision *ret)
+/* GCRA as the script has it: the limit after `before` calls have taken from it, as one more finds
+ * it. */
+static struct gate_limit_state
+state_of(const struct gate_limit *l, int64_t cost, usec_t ahead, int64_t before, bool takes)
 {
-    struct arena *a = ctx->arena;
-    struct str keys[4 + GATE_MAX_LIMITS];
-    struct str args[8 + 3 * GATE_MAX_LIMITS];
-    if (!is_sane(req))
-        return fail(ctx, INTERNAL_ERROR, "a limit is out of range");
-    size_t key_count = 4;
-    size_t arg_count = 0;
-    account_keys(a, req->account_id, "calls", keys);
-    args[arg_count++] = number(a, req->cost);
-    args[arg_count++] = req->charge_quota ? (req->dry_run ? STR("1d") : STR("1"))
-                                          : (req->dry_run ? STR("0d") : STR("0"));
-    args[arg_count++] = number(a, req->now);
-    args[arg_count++] = str_of(req->run ? req->run : "");
-    args[arg_count++] = str_of(req->method ? req->method : "");
-    args[arg_count++] = number(a, req->max_calls);
-    args[arg_count++] = str_of(req->call_id ? req->call_id : "");
-    args[arg_count++] = number(a, req->lease / USEC(1));
-    for (size_t i = 0; i < req->limit_count; i++) {
-        const struct gate_limit *l = &req->limits[i];
-        keys[key_count++] = key(a, req->account_id, "rate:", l->name);
-        args[arg_count++] = number(a, l->capacity);
-        args[arg_count++] = number(a, l->unit_us);
-        args[arg_count++] = l->report_only ? STR("1") : STR("0");
+    int64_t window = l->capacity * l->unit_us;
+    int64_t step = cost * l->unit_us;
+    if (step > 0) {
+        int64_t room = (window - ahead) / step;
+        ahead += step * (before < room ? before : room);
     }
-    struct redis_reply *reply;
-    enum status st = redis_eval(ctx, &quota_gate_lua, keys, key_count, args, arg_count, &reply);
-    if (st != OK)
-        return st;
-    return read_answer(reply, req, ret) ? OK : bad_answer(ctx);
+    bool admits = ahead + step <= window;
+    if (admits && takes)
+        ahead += step;
+    return (struct gate_limit_state){
+        .admits = admits,
+        .remaining = (window - ahead) / l->unit_us,
+        .retry_after = admits               ? 0
+                       : cost > l->capacity ? NSEC_NEVER
+                                            : USEC(ahead + step - window),
+        .reset_after = USEC(ahead),
+    };
+}
+
+void
+gate_decision_of(const struct gate_answer *a, const struct gate_request *req, size_t nth,
+                 struct gate_decision *ret)
+{
+    if (a->verdict == GATE_NOT_LOADED) {
+        *ret = (struct gate_decision){.verdict = GATE_NOT_LOADED, .now = a->now};
+        return;
+    }
+    bool admitted = (int64_t)nth < a->admitted;
+    bool takes = admitted && !req->dry_run;
+    int64_t before = admitted ? (int64_t)nth : a->admitted;
+    *ret = (struct gate_decision){
+        .verdict = admitted ? GATE_ADMITTED : a->verdict,
+        .refused_by = a->refused_by,
+        .quota_remaining = a->left,
+        .quota_limit = a->quota_limit,
+        .epoch = a->epoch,
+        .flush = a->flush,
+        .day = a->day,
+        .calls = a->calls,
+        .ends_in = a->ends_in,
+    };
+    if (req->charge_quota)
+        ret->quota_remaining -= req->cost * (before + takes);
+    for (size_t i = 0; i < req->limit_count; i++)
+        ret->limits[i] = state_of(&req->limits[i], req->cost, a->ahead[i], before, takes);
 }
 
 enum status

@@ -24,13 +24,15 @@
 #include "run/ctx.h"
 
 #define GATE_MAX_LIMITS   8
+#define GATE_MAX_NAME     127
+#define GATE_MAX_CALLS    256 /* that one question may decide */
 #define GATE_MAX_COST     INT64_C(1000000000000)
 #define GATE_MAX_CAPACITY INT64_C(1000000000)
 #define GATE_MAX_UNIT_US  (INT64_C(1) << 40)
 #define GATE_NO_END       INT64_C(9000000000000000) /* a period that never ends, microseconds */
 
 struct gate_limit {
-    const char *name; /* "key:7", "account": part of the Redis key; [a-z0-9:._-] */
+    const char *name; /* "key:7", "account": part of the Redis key; [a-z0-9:._-], GATE_MAX_NAME */
     int64_t capacity; /* burst + 1; 1 to GATE_MAX_CAPACITY */
     int64_t unit_us;  /* microseconds in which one unit comes back; 1 to GATE_MAX_UNIT_US */
     bool report_only; /* would refuse, and is told, but admits */
@@ -86,8 +88,51 @@ struct gate_request {
 extern const struct redis_script *const gate_scripts[];
 extern const size_t gate_script_count;
 
-enum status gate_decide(struct ctx *ctx, const struct gate_request *req,
-                        struct gate_decision *ret) WARN_UNUSED;
+/* What the script says of some calls that ask for the same, in their order: those admitted come
+ * first. */
+struct gate_answer {
+    enum gate_verdict verdict; /* of the first that is not admitted; GATE_ADMITTED: all are */
+    size_t refused_by;
+    int64_t admitted;
+    int64_t left; /* of the quota, before the first */
+    int64_t quota_limit;
+    int64_t epoch;
+    int64_t flush;
+    int64_t day;
+    int64_t calls;
+    usec_t now; /* GATE_NOT_LOADED only */
+    nsec_t ends_in;
+    usec_t ahead[GATE_MAX_LIMITS]; /* before the first: time until the limit is full again */
+};
+
+/* One run of the script, written out: what it holds points into it and to the request's texts. */
+struct gate_question {
+    struct str keys[4 + GATE_MAX_LIMITS];
+    struct str args[9 + 3 * GATE_MAX_LIMITS];
+    size_t key_count;
+    size_t arg_count;
+    char text[(4 + GATE_MAX_LIMITS) * 48 + GATE_MAX_LIMITS * GATE_MAX_NAME +
+              (9 + 3 * GATE_MAX_LIMITS) * 21];
+};
+
+/* Whether the request is in the ranges above. */
+bool gate_request_sane(const struct gate_request *req);
+
+/* The question whether `calls` such calls are admitted: 1 to GATE_MAX_CALLS, 1 when it is a dry run
+ * or has max_calls. The request must be sane. */
+void gate_question_write(struct gate_question *q, const struct gate_request *req, size_t calls);
+
+/* Sends it for a listener: see redis_eval_for. */
+bool gate_question_send(struct reactor *r, const struct gate_question *q, bool whole,
+                        struct redis_listener *l);
+
+/* False: the answer cannot be read. */
+bool gate_answer_read(const struct redis_reply *reply, const struct gate_request *req, size_t calls,
+                      struct gate_answer *ret);
+
+/* What the answer is to the nth of the calls, from 0: the same as if each had asked by itself. */
+void gate_decision_of(const struct gate_answer *answer, const struct gate_request *req, size_t nth,
+                      struct gate_decision *ret);
 
 /* What Postgres has noted of an epoch: see gate_store.h. */
 struct gate_epoch {

@@ -13,13 +13,6 @@ seconds(nsec_t d)
     return d <= 0 ? 0 : (d + SEC(1) - 1) / SEC(1);
 }
 
-static void
-tell(struct call *call, const char *key, const char *value)
-{
-    if (!call_set_header(call, key, value))
-        call_set_trailer(call, key, value);
-}
-
 /* "key:7" is shown as "key". */
 static struct str
 shown_name(const struct gate_limit *l)
@@ -28,39 +21,109 @@ shown_name(const struct gate_limit *l)
     return str_cut(&rest, ':');
 }
 
+/* Texts are written one behind the other: every metered answer carries six, so they are made
+ * without printf. */
+struct pen {
+    char *p;
+};
+
+static void
+write_text(struct pen *pen, struct str s)
+{
+    memcpy(pen->p, s.p, s.n);
+    pen->p += s.n;
+}
+
+static void
+write_number(struct pen *pen, struct str before, int64_t n)
+{
+    write_text(pen, before);
+    pen->p = str_write_i64(pen->p, n);
+}
+
+/* Sends what was written from `start` on. */
+static void
+tell(struct call *call, struct pen *pen, struct str key, char *start)
+{
+    struct str value = {start, (size_t)(pen->p - start)};
+    *pen->p++ = '\0';
+    if (!call_set_header_as_is(call, key, value))
+        call_set_trailer(call, key.p, value.p);
+}
+
+static void
+tell_number(struct call *call, struct pen *pen, struct str key, int64_t n)
+{
+    char *start = pen->p;
+    write_number(pen, STR(""), n);
+    tell(call, pen, key, start);
+}
+
+static void
+tell_policy(struct call *call, struct pen *pen, const struct gate_request *req, int64_t quota)
+{
+    char *start = pen->p;
+    write_number(pen, STR("\"quota\";q="), quota);
+    for (size_t i = 0; i < req->limit_count; i++) {
+        const struct gate_limit *l = &req->limits[i];
+        write_text(pen, STR(", \""));
+        write_text(pen, shown_name(l));
+        write_number(pen, STR("\";q="), l->capacity);
+        write_number(pen, STR(";w="), seconds(USEC(l->capacity * l->unit_us)));
+    }
+    tell(call, pen, STR("ratelimit-policy"), start);
+}
+
+static void
+tell_state(struct call *call, struct pen *pen, const struct gate_request *req,
+           const struct gate_decision *d, int64_t left)
+{
+    char *start = pen->p;
+    write_number(pen, STR("\"quota\";r="), left);
+    if (d->ends_in < A_DECADE)
+        write_number(pen, STR(";t="), seconds(d->ends_in));
+    for (size_t i = 0; i < req->limit_count; i++) {
+        write_text(pen, STR(", \""));
+        write_text(pen, shown_name(&req->limits[i]));
+        write_number(pen, STR("\";r="), d->limits[i].remaining);
+        write_number(pen, STR(";t="), seconds(d->limits[i].reset_after));
+    }
+    tell(call, pen, STR("ratelimit"), start);
+}
+
+/* Room for what the six hold: in each of two lists a name and three numbers a limit. */
+static size_t
+room_for(const struct gate_request *req)
+{
+    size_t n = 10 * (STR_I64_SIZE + 16);
+    for (size_t i = 0; i < req->limit_count; i++)
+        n += 2 * (strlen(req->limits[i].name) + 2 * (STR_I64_SIZE + 8));
+    return n;
+}
+
 void
 gate_answer_headers(struct call *call, const struct gate_request *req,
                     const struct gate_decision *d, int64_t cost)
 {
-    struct arena *a = call->ctx.arena;
-    bool ends = d->ends_in < A_DECADE;
+    struct pen pen = {arena_alloc_raw(call->ctx.arena, room_for(req))};
     int64_t limit = d->quota_limit;
     int64_t left = d->quota_remaining > 0 ? d->quota_remaining : 0;
-    int64_t reset = ends ? seconds(d->ends_in) : 0;
-    const char *policy = arena_printf(a, "\"quota\";q=%" PRId64, limit);
-    const char *state = arena_printf(a, "\"quota\";r=%" PRId64, left);
-    if (ends)
-        state = arena_printf(a, "%s;t=%" PRId64, state, reset);
+    int64_t reset = d->ends_in < A_DECADE ? seconds(d->ends_in) : 0;
+    tell_policy(call, &pen, req, limit);
+    tell_state(call, &pen, req, d, left);
     for (size_t i = 0; i < req->limit_count; i++) {
         const struct gate_limit *l = &req->limits[i];
         const struct gate_limit_state *s = &d->limits[i];
-        struct str name = shown_name(l);
-        policy = arena_printf(a, "%s, \"" STR_FMT "\";q=%" PRId64 ";w=%" PRId64, policy,
-                              STR_ARG(name), l->capacity, seconds(USEC(l->capacity * l->unit_us)));
-        state = arena_printf(a, "%s, \"" STR_FMT "\";r=%" PRId64 ";t=%" PRId64, state,
-                             STR_ARG(name), s->remaining, seconds(s->reset_after));
         if (s->remaining < left && !l->report_only) {
             limit = l->capacity;
             left = s->remaining;
             reset = seconds(s->reset_after);
         }
     }
-    tell(call, "ratelimit-policy", policy);
-    tell(call, "ratelimit", state);
-    tell(call, "x-ratelimit-limit", arena_printf(a, "%" PRId64, limit));
-    tell(call, "x-ratelimit-remaining", arena_printf(a, "%" PRId64, left));
-    tell(call, "x-ratelimit-reset", arena_printf(a, "%" PRId64, reset));
-    tell(call, "luna-cost", arena_printf(a, "%" PRId64, cost));
+    tell_number(call, &pen, STR("x-ratelimit-limit"), limit);
+    tell_number(call, &pen, STR("x-ratelimit-remaining"), left);
+    tell_number(call, &pen, STR("x-ratelimit-reset"), reset);
+    tell_number(call, &pen, STR("luna-cost"), cost);
 }
 
 static void

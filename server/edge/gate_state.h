@@ -32,6 +32,24 @@ struct gate_entry {
     nsec_t at;
 };
 
+/*
+ * Units of an account that were taken in advance, for one method. They know of no limits but the
+ * quota and the account's rate: calls that have others ask Redis.
+ */
+struct gate_lease {
+    struct list link;           /* gate->leases while there are units */
+    struct gate_limit limit;    /* the account's rate, when limit_count is 1 */
+    size_t limit_count;         /* 0 or 1 */
+    const char *method;         /* static */
+    struct gate_decision as_of; /* that took it */
+    int64_t units;              /* left of it */
+    nsec_t until;
+    nsec_t not_before; /* it was refused: the next attempt */
+    bool hot;          /* the one before was spent in its time */
+    bool taking;       /* a fiber asks for one */
+    struct cond taken; /* it has */
+};
+
 struct gate_account {
     struct gate_account *next; /* in its bucket */
     struct list dirty;         /* gate->dirty while there may be something to flush */
@@ -50,12 +68,11 @@ struct gate_account {
     struct gate_entry *ledger;
     size_t ledger_count;
     size_t ledger_capacity;
-    struct gate_lease {
-        struct gate_decision as_of; /* the decision that took it */
-        int64_t units;              /* left of it */
-        nsec_t until;
-        size_t limit_count; /* of the request that took it */
-    } lease;
+    int64_t seen_left;   /* of the quota, at the last answer */
+    struct list open;    /* batches that gather who asks now */
+    struct list waiting; /* gate->to_ask, when they can be sent */
+    size_t in_flight;    /* batches that are with Redis */
+    struct gate_lease lease;
 };
 
 #define GATE_NUMBERS(X) \
@@ -74,6 +91,7 @@ struct gate_account {
     X(flush_failures)   \
     X(retired)          \
     X(reports)          \
+    X(questions)        \
     X(leases)           \
     X(leased)
 
@@ -125,8 +143,14 @@ struct quota_gate {
     bool beating;
     struct cond beaten;
     uint64_t call_no;
-    nsec_t logged_at;  /* "the limiter is away", not more than once a second */
-    struct list calls; /* those that hold a place among the concurrent ones */
+    struct list to_ask;   /* accounts with batches to be sent */
+    struct turn_hook ask; /* sends them */
+    struct list batches;  /* that are with Redis */
+    struct list free_batches;
+    size_t free_batch_count;
+    struct list leases; /* accounts' leases with units left */
+    nsec_t logged_at;   /* "the limiter is away", not more than once a second */
+    struct list calls;  /* those that hold a place among the concurrent ones */
     struct gate_numbers numbers;
 };
 
@@ -163,6 +187,36 @@ void gate_ledger_collect(const struct gate_account *a, int64_t epoch, struct are
                          struct gate_report *ret);
 void gate_ledger_drop(struct gate_account *a, int64_t epoch);
 
+/* ---- gate_ask.c ---- */
+
+void gate_ask_init(struct quota_gate *g);
+/* When its fibers have ended; what is still with Redis finds nobody. */
+void gate_ask_fini(struct quota_gate *g);
+
+/* Asks Redis for one call; calls of one kind that ask in one turn, or while the account's question
+ * before is under way, are one question. What was admitted is in the ledger when it returns; with
+ * *ret_dead it does not count, since the epoch was reported as lost: ask again. Suspends: once.
+ * Fails: CACHE_UNAVAILABLE, INTERNAL_ERROR, CANCELLED, DEADLINE_EXCEEDED (it may have been
+ * charged). */
+enum status gate_ask(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+                     const struct gate_request *req, struct gate_decision *ret,
+                     bool *ret_dead) WARN_UNUSED;
+
+/* Gives back `units` of what `decided` has taken; on a context of its own, since the caller's may
+ * be cancelled. Suspends: may. False: it is lost and stays charged. */
+bool gate_undo(struct reactor *r, struct arena *arena, struct gate_account *a,
+               const struct gate_request *req, const struct gate_decision *decided, int64_t units);
+
+/* ---- gate_lease.c ---- */
+
+/* Decides without Redis: true when the account has a lease here that covers the call, or one could
+ * be taken now. Suspends: may, while one is taken. */
+bool gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+                      const struct gate_request *req, struct gate_decision *ret);
+
+/* Gives back what is left of leases whose time is over, or of all. Suspends: may. */
+void gate_leases_return(struct quota_gate *g, struct arena *arena, bool all);
+
 /* ---- gate_sync.c ---- */
 
 /* Makes sure that g->run names the Redis that the reactor is connected to. Suspends: may.
@@ -183,6 +237,10 @@ enum status gate_open(struct ctx *ctx, struct quota_gate *g, struct gate_account
 /* Brings what was spent to Postgres and what Postgres says to Redis. Suspends: may. */
 enum status gate_sync(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
                       bool retire) WARN_UNUSED;
+
+/* The same, unless it was done at or after `since` (clock_now): then *ret_ours is false. */
+enum status gate_sync_since(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+                            nsec_t since, bool *ret_ours) WARN_UNUSED;
 
 /* A tick soon: something waits for Postgres to know. */
 void gate_tick_now(struct quota_gate *g);

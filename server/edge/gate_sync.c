@@ -48,21 +48,10 @@ leave(struct gate_account *a)
 /* ---- what must be known before anything is spent ----------------------------------------------
  */
 
-static uint64_t
-connection_of(const struct quota_gate *g)
-{
-    struct redis_numbers n;
-    const struct redis *r = reactor_slot(g->reactor, SLOT_CACHE);
-    if (!r)
-        return 0;
-    redis_numbers(r, &n);
-    return n.connects;
-}
-
 static enum status
 ask_run(struct ctx *ctx, struct quota_gate *g)
 {
-    uint64_t connect = connection_of(g);
+    uint64_t connect = redis_connects(g->reactor);
     struct redis_reply *reply;
     enum status st = redis_call(ctx, &reply, STR("INFO"), STR("server"));
     if (st != OK)
@@ -74,7 +63,7 @@ ask_run(struct ctx *ctx, struct quota_gate *g)
     size_t n = strcspn(at, "\r\n");
     if (n == 0 || n >= sizeof(g->run))
         return fail(ctx, INTERNAL_ERROR, "Redis tells a run_id that cannot be read");
-    if (connect != connection_of(g)) /* it broke meanwhile: who asks again will be told */
+    if (connect != redis_connects(g->reactor)) /* it broke meanwhile: who asks again will be told */
         return fail_plain(ctx, CACHE_UNAVAILABLE);
     memcpy(g->run, at, n);
     g->run[n] = '\0';
@@ -86,7 +75,7 @@ enum status
 gate_know_run(struct ctx *ctx, struct quota_gate *g)
 {
     for (;;) {
-        if (LIKELY(g->run[0] && g->connect == connection_of(g)))
+        if (LIKELY(g->run[0] && g->connect == redis_connects(g->reactor)))
             return OK;
         if (!g->asking)
             break;
@@ -136,7 +125,7 @@ gate_know_actor(struct ctx *ctx, struct quota_gate *g)
 enum status
 gate_know_limits(struct ctx *ctx, struct gate_account *a)
 {
-    nsec_t now = clock_now();
+    nsec_t now = reactor_now(ctx->reactor);
     if (LIKELY(a->limits_at != 0 && now - a->limits_at < LIMITS_TTL))
         return OK;
     nsec_t had = a->limits_at;
@@ -251,19 +240,37 @@ sync_account(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, bool
     return done.retired ? retire(ctx, g, &e, &done) : OK;
 }
 
-enum status
-gate_sync(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, bool wants_retire)
+static enum status
+sync_and_leave(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, bool wants_retire)
 {
-    enum status st = take(ctx, a);
-    if (st != OK)
-        return st;
-    st = sync_account(ctx, g, a, wants_retire);
+    enum status st = sync_account(ctx, g, a, wants_retire);
     if (st != OK) {
         gate_account_dirty(g, a);
         GATE_ADD(g, flush_failures, 1);
     }
     leave(a);
     return st;
+}
+
+enum status
+gate_sync(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, bool wants_retire)
+{
+    enum status st = take(ctx, a);
+    return st == OK ? sync_and_leave(ctx, g, a, wants_retire) : st;
+}
+
+enum status
+gate_sync_since(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, nsec_t since,
+                bool *ret_ours)
+{
+    enum status st = take(ctx, a);
+    if (st != OK)
+        return st;
+    *ret_ours = a->synced_at == 0 || a->synced_at < since;
+    if (*ret_ours)
+        return sync_and_leave(ctx, g, a, false);
+    leave(a);
+    return OK;
 }
 
 /* ---- reports -------------------------------------------------------------------------------- */
@@ -374,6 +381,7 @@ tick_once(struct quota_gate *g)
     fail_clear(&ctx);
     for (size_t i = 0; i < n; i++)
         do_task(&ctx, g, &tasks[i]);
+    gate_leases_return(g, &arena, false);
     renew_calls(&arena, g);
     gate_accounts_sweep(g, IDLE_FOR);
     ctx_fini(&ctx);
@@ -438,6 +446,7 @@ gate_sync_init(struct quota_gate *g)
     g->actor_id &= INT64_MAX;
     list_init(&g->dirty);
     list_init(&g->calls);
+    list_init(&g->leases);
     cond_init(&g->asked);
     cond_init(&g->beaten);
     timer_init(&g->timer, on_timer);
@@ -467,6 +476,7 @@ say_goodbye(void *arg)
     bool all = false;
     while (g->ticking && fiber_sleep(&ctx, MSEC(1)) == OK)
         continue;
+    gate_leases_return(g, &arena, true);
     for (int tries = 0; tries < 3 && !(all && list_empty(&g->dirty)); tries++)
         all = flush_dirty(&ctx, g);
     /* An actor that could not flush stays known: what it admitted is not free for others. */

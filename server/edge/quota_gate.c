@@ -14,8 +14,6 @@
 #define SETTLE_TRIES 5
 #define REFRESH      SEC(1) /* a spent quota is looked up again after so long */
 #define NOTE_EVERY   SEC(60)
-#define LEASE_TIME   MSEC(100)
-#define LEASE_ROOM   64 /* a lease is taken while this many of them fit */
 
 static _Atomic(struct quota_gate *) gates[MAX_REACTORS];
 static size_t gate_slot; /* of the interceptor in the chain */
@@ -37,6 +35,7 @@ quota_gate_attach(struct reactor *r)
     struct quota_gate *g = calloc(1, sizeof(*g));
     ASSERT(g);
     g->reactor = r;
+    gate_ask_init(g);
     gate_sync_init(g);
     reactor_set_slot(r, SLOT_EDGE, g);
     if (reactor_index(r) < MAX_REACTORS)
@@ -51,6 +50,7 @@ quota_gate_detach(struct reactor *r)
         return;
     if (reactor_index(r) < MAX_REACTORS)
         atomic_store(&gates[reactor_index(r)], NULL);
+    gate_ask_fini(g);
     gate_sync_fini(g);
     reactor_set_slot(r, SLOT_EDGE, NULL);
     free(g);
@@ -73,65 +73,33 @@ plan_limits(struct arena *arena, const struct gate_limits *p, int64_t key_id,
     return n;
 }
 
-/* Takes a lease for an account that is busy here, and spends from it. False: no lease. */
-static bool
-spend_lease(struct quota_gate *g, struct gate_account *a, const struct gate_request *req,
-            struct gate_decision *ret)
-{
-    struct gate_lease *l = &a->lease;
-    if (l->units < req->cost || reactor_now(g->reactor) >= l->until || req->dry_run ||
-        req->max_calls > 0 || !req->charge_quota || req->limit_count != l->limit_count)
-        return false;
-    l->units -= req->cost;
-    *ret = l->as_of;
-    ret->quota_remaining += l->units;
-    for (size_t i = 0; i < req->limit_count; i++)
-        ret->limits[i].remaining += l->units;
-    GATE_ADD(g, leased, 1);
-    return true;
-}
-
-static bool
-wants_lease(const struct gate_account *a, const struct gate_request *req,
-            const struct gate_decision *last)
-{
-    int64_t n = gate_settings.lease;
-    if (n <= req->cost || !req->charge_quota || req->dry_run || req->max_calls > 0 ||
-        a->lease.units > 0 || a->spent < n || last->epoch == 0 ||
-        last->quota_remaining < n * LEASE_ROOM)
-        return false;
-    for (size_t i = 0; i < req->limit_count; i++)
-        if (last->limits[i].remaining < 2 * n ||
-            str_starts(str_of(req->limits[i].name), STR("key:")))
-            return false; /* the lease is the account's: a key's rate cannot be leased with it */
-    return true;
-}
-
-/* Something stands in the way that can be mended: mends it, so that the question may be asked
- * again. *ret_again false: the verdict stands. */
+/* Something stands in the way that can be mended: mends it, so that the question of `asked` may be
+ * asked again. *ret_again false: the verdict stands. `tries`: how often that did not help. */
 static enum status
 mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct gate_decision *d,
-     int tries, bool *ret_again)
+     nsec_t asked, int *tries, bool *ret_again)
 {
+    enum status st;
+    bool ours = true;
     *ret_again = true;
     switch (d->verdict) {
     case GATE_NOT_LOADED:
         return gate_open(ctx, g, a, d->now, 0);
-    case GATE_PERIOD_OVER: {
-        enum status st = gate_sync(ctx, g, a, false);
+    case GATE_PERIOD_OVER:
+        st = gate_sync(ctx, g, a, false);
         return st == OK ? gate_open(ctx, g, a, clock_wall_us(), d->epoch) : st;
-    }
-    case GATE_NEEDS_GRANT: {
-        if (tries > SETTLE_TRIES) {
+    case GATE_NEEDS_GRANT:
+        if (*tries > SETTLE_TRIES) {
             GATE_ADD(g, refused_settling, 1);
             return fail(ctx, CACHE_UNAVAILABLE, "the quota is being settled, try again");
         }
-        enum status st = gate_sync(ctx, g, a, false);
-        return st == OK && tries > 0 ? fiber_sleep(ctx, SETTLE_PAUSE) : st;
-    }
+        st = gate_sync_since(ctx, g, a, asked, &ours);
+        if (st == OK && ours && (*tries)++ > 0)
+            st = fiber_sleep(ctx, SETTLE_PAUSE);
+        return st;
     case GATE_QUOTA_SPENT:
-        if (tries == 0 && (a->synced_at == 0 || clock_now() - a->synced_at >= REFRESH))
-            return gate_sync(ctx, g, a, false);
+        if ((*tries)++ == 0 && (a->synced_at == 0 || clock_now() - a->synced_at >= REFRESH))
+            return gate_sync_since(ctx, g, a, asked, &ours);
         break;
     case GATE_ADMITTED:
     case GATE_RATE_LIMITED:
@@ -142,109 +110,31 @@ mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
     return OK;
 }
 
-/* An answer for an epoch that we have reported does not count: Redis has lost it since. */
-static bool
-is_dead(const struct gate_account *a, const struct gate_request *req, const struct gate_decision *d)
-{
-    return req->charge_quota && d->epoch != 0 && d->epoch <= a->dead_epoch;
-}
-
 static enum status
-ask(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, struct gate_request *req,
-    struct gate_decision *ret)
+decide(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+       const struct gate_request *req, struct gate_decision *ret)
 {
-    int settling = 0;
+    int tries = 0;
+    if (gate_settings.lease > 0 && gate_lease_spend(ctx, g, a, req, ret))
+        return OK;
     for (;;) {
         bool again = false;
+        bool dead = false;
+        nsec_t asked = reactor_now(g->reactor);
         enum status st = gate_know_run(ctx, g);
         if (st == OK)
             st = gate_know_actor(ctx, g);
-        req->run = g->run;
         if (st == OK)
-            st = gate_decide(ctx, req, ret);
-        if (st != OK)
-            return st;
-        if (ret->epoch > a->seen_epoch)
-            a->seen_epoch = ret->epoch;
-        if (is_dead(a, req, ret)) {
+            st = gate_ask(ctx, g, a, req, ret, &dead);
+        if (st == OK && dead) {
             st = fiber_sleep(ctx, SETTLE_PAUSE);
             again = true;
-        } else {
-            st = mend(ctx, g, a, ret, settling, &again);
-            settling += ret->verdict == GATE_NEEDS_GRANT || ret->verdict == GATE_QUOTA_SPENT;
+        } else if (st == OK) {
+            st = mend(ctx, g, a, ret, asked, &tries, &again);
         }
         if (st != OK || !again)
             return st;
     }
-}
-
-static void
-note(struct quota_gate *g, struct gate_account *a, const struct gate_request *req,
-     const struct gate_decision *d, int64_t units)
-{
-    if (d->verdict != GATE_ADMITTED || req->dry_run)
-        return;
-    a->used_at = reactor_now(g->reactor);
-    if (!req->charge_quota || units == 0)
-        return;
-    gate_ledger_add(a, d, req->method, units);
-    gate_account_dirty(g, a);
-    a->spent += units;
-    if (a->spent >= gate_settings.chunk / 4)
-        gate_tick_now(g);
-}
-
-/* What is left of a lease whose time is over goes back. */
-static void
-return_lease(struct ctx *ctx, struct gate_account *a, const struct gate_request *req)
-{
-    struct gate_lease *l = &a->lease;
-    int64_t units = l->units;
-    int64_t flush = 0;
-    l->units = 0;
-    struct gate_decision d = l->as_of;
-    if (gate_give_back(ctx, req, &d, units, &flush) != OK || flush == 0)
-        return;
-    d.flush = flush;
-    gate_ledger_add(a, &d, req->method, -units);
-    a->spent -= units;
-}
-
-/* Asks Redis, for a lease when the account is busy and there is room. */
-static enum status
-decide(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, struct gate_request *req,
-       struct gate_decision *ret)
-{
-    if (gate_settings.lease > 0) {
-        if (spend_lease(g, a, req, ret))
-            return OK;
-        req->run = g->run;
-        if (a->lease.units > 0)
-            return_lease(ctx, a, req);
-        if (wants_lease(a, req, &a->lease.as_of)) {
-            int64_t cost = req->cost;
-            req->cost = gate_settings.lease;
-            enum status st = ask(ctx, g, a, req, ret);
-            if (st == OK && ret->verdict == GATE_ADMITTED) {
-                note(g, a, req, ret, req->cost);
-                a->lease = (struct gate_lease){*ret, req->cost - cost, clock_now() + LEASE_TIME,
-                                               req->limit_count};
-                GATE_ADD(g, leases, 1);
-                req->cost = cost;
-                return OK;
-            }
-            req->cost = cost;
-            if (st != OK)
-                return st;
-        }
-    }
-    enum status st = ask(ctx, g, a, req, ret);
-    if (st == OK) {
-        note(g, a, req, ret, req->cost);
-        if (a->lease.units == 0)
-            a->lease.as_of = *ret;
-    }
-    return st;
 }
 
 static void
@@ -316,8 +206,8 @@ note_spent(struct quota_gate *g, struct gate_account *a, const struct gate_decis
  */
 
 static enum status
-charge(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, struct gate_request *req,
-       struct gate_decision *ret)
+charge(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+       const struct gate_request *req, struct gate_decision *ret)
 {
     enum status st = decide(ctx, g, a, req, ret);
     if (st != OK)
@@ -359,37 +249,14 @@ quota_gate_charge(struct ctx *ctx, const struct quota_charge *in, struct gate_de
     return st;
 }
 
-/* On a context of its own: the caller's may be cancelled. */
-static void
-give_back(struct reactor *r, struct arena *arena, struct gate_account *a,
-          const struct gate_request *req, const struct gate_decision *decided, int64_t units)
-{
-    struct quota_gate *g = gate_of(r);
-    struct gate_decision d = *decided;
-    struct ctx ctx;
-    int64_t flush = 0;
-    ctx_init(&ctx, arena, r);
-    ctx.deadline = clock_now() + SEC(2);
-    if (gate_give_back(&ctx, req, &d, units, &flush) == OK && flush != 0) {
-        d.flush = flush;
-        gate_ledger_add(a, &d, req->method, -units);
-        gate_account_dirty(g, a);
-        a->spent -= units;
-        GATE_ADD(g, given_back, 1);
-    } else if (d.epoch > a->dead_epoch) {
-        /* Redis has lost it; what we are going to report must not hold it. */
-        gate_ledger_add(a, &d, req->method, -units);
-    }
-    ctx_fini(&ctx);
-}
-
 void
 quota_gate_undo(struct ctx *ctx, const struct quota_charge *in, const struct gate_decision *decided)
 {
     struct quota_gate *g = gate_of(ctx->reactor);
     struct gate_account *a = gate_account_get(g, in->account_id);
     struct gate_request req = {.account_id = in->account_id, .run = g->run, .method = in->method};
-    give_back(ctx->reactor, ctx->arena, a, &req, decided, in->cost);
+    if (gate_undo(ctx->reactor, ctx->arena, a, &req, decided, in->cost))
+        GATE_ADD(g, given_back, 1);
     gate_account_put(a);
 }
 
@@ -530,7 +397,10 @@ gate_end(struct call *call, size_t slot, enum status st)
     if (c->holds_place)
         gate_release_call(ctx->reactor, ctx->arena, c->req.account_id, c->req.call_id);
     if (c->taken > 0 && st != OK && is_our_fault(&ctx->error, st)) {
-        give_back(ctx->reactor, ctx->arena, c->account, &c->req, &c->decision, c->taken);
+        struct quota_gate *g = gate_of(ctx->reactor);
+        c->req.run = g->run;
+        if (gate_undo(ctx->reactor, ctx->arena, c->account, &c->req, &c->decision, c->taken))
+            GATE_ADD(g, given_back, 1);
         c->decision.quota_remaining += c->taken;
         c->taken = call->charged = 0;
     }
@@ -572,6 +442,8 @@ static const struct {
         flush_failures),
     ROW("luna_quota_retired_total", "", "Grants given back by quiet accounts.", retired),
     ROW("luna_quota_reports_total", "", "Reports of epochs that Redis has lost.", reports),
+    ROW("luna_quota_questions_total", "", "Questions to Redis, each about one call or several.",
+        questions),
     ROW("luna_quota_leases_total", "", "Local leases taken.", leases),
     ROW("luna_quota_leased_total", "", "Decisions made by a local lease.", leased),
 #undef ROW

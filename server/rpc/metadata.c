@@ -110,21 +110,31 @@ call_peer_address(struct call *call)
     return c->peer_address;
 }
 
+/* A short text is held in the slice itself: core then writes it into the frame next to its
+ * neighbours, and a longer one as a part of its own. */
+static grpc_slice
+slice_of(struct str s)
+{
+    if (s.n > GRPC_SLICE_INLINED_SIZE)
+        return grpc_slice_from_static_buffer(s.p, s.n);
+    grpc_slice slice = {.refcount = NULL};
+    slice.data.inlined.length = (uint8_t)s.n;
+    memcpy(slice.data.inlined.bytes, s.p, s.n);
+    return slice;
+}
+
 void
 metadata_add(struct arena *a, struct metadata_list *l, struct str key, struct str value)
 {
     if (l->count == l->capacity) {
-        size_t cap = l->capacity ? l->capacity * 2 : 4;
+        size_t cap = l->capacity ? l->capacity * 2 : 8;
         grpc_metadata *more = arena_new_n(a, grpc_metadata, cap);
         if (l->count > 0)
             memcpy(more, l->items, l->count * sizeof(*more));
         l->items = more;
         l->capacity = cap;
     }
-    l->items[l->count++] = (grpc_metadata){
-        .key = grpc_slice_from_static_buffer(key.p, key.n),
-        .value = grpc_slice_from_static_buffer(value.p, value.n),
-    };
+    l->items[l->count++] = (grpc_metadata){.key = slice_of(key), .value = slice_of(value)};
 }
 
 /* Core refuses a whole batch for one illegal pair, so such a pair is left out here. */
@@ -147,6 +157,16 @@ call_set_header_bytes(struct call *call, const char *key, struct str value)
     if (c->headers_sent)
         return false;
     add_copy(c, &c->headers, key, value);
+    return true;
+}
+
+bool
+call_set_header_as_is(struct call *call, struct str key, struct str value)
+{
+    struct rpc_call *c = call_private(call);
+    if (c->headers_sent)
+        return false;
+    metadata_add(&c->arena, &c->headers, key, value);
     return true;
 }
 

@@ -126,6 +126,11 @@ const char *call_peer_address(struct call *call);
 bool call_set_header(struct call *call, const char *key, const char *value);
 void call_set_trailer(struct call *call, const char *key, const char *value);
 
+/* The same without a copy and without a look, for what every answer carries: both live as long as
+ * the call (static, or in its arena), the key is legal and lower case, the value printable ASCII.
+ */
+bool call_set_header_as_is(struct call *call, struct str key, struct str value);
+
 /* The same for "-bin" keys: `value` is sent as it is (base64 on the wire). */
 bool call_set_header_bytes(struct call *call, const char *key, struct str value);
 void call_set_trailer_bytes(struct call *call, const char *key, struct str value);

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from measure import Bench  # noqa: E402
 
-PARTS = ["spine", "kalman", "gateway", "counts"]
+PARTS = ["spine", "kalman", "gateway", "counts", "quota"]
 
 
 def main():

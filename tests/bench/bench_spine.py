@@ -21,7 +21,7 @@ def server_env(port, **more):
 def run(bench):
     runtime(bench)
     wrapper(bench)
-    charged(bench, methods(bench))
+    methods(bench)
     streams(bench)
     start(bench)
 
@@ -60,12 +60,10 @@ def methods(bench):
         must_filter(bench, port)
         bench.add("Filter of 100 values, auth on", rate, "req/s", echo, "gRPC core echo", reach=0.6)
         bench.add("Filter of 100 values: server CPU a call", spent, "us", at_most=20)
-        uncharged = rate
         select = bench.pgbench_select(os.environ["LUNA_RUN_DIR"])
         bench.h2load(port, GET_ACCOUNT, b"", calls=20000, headers=key)
         rate = bench.h2load(port, GET_ACCOUNT, b"", headers=key)
         bench.add("GetAccount (one SELECT, RLS, auth on)", rate, "req/s", select, "pgbench -S -M prepared -c 8", reach=0.65)
-        return uncharged
 
 
 def filter_run(bench, server, port, key, calls=200000):
@@ -73,19 +71,6 @@ def filter_run(bench, server, port, key, calls=200000):
     before = cpu_seconds(server.pid)
     rate = bench.h2load(port, FILTER, FILTER_100, calls=calls, headers=key)
     return rate, (cpu_seconds(server.pid) - before) / calls * 1e6
-
-
-def charged(bench, uncharged):
-    """The same Filter with the gate on: a decision in Redis for each call, then by local leases."""
-    key = [f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"]
-    for name, lease, reach in (("Redis decides", "0", 0.75), ("local leases", "1000", 0.9)):
-        port = free_port()
-        with Running([bench.program("luna-server")], env=server_env(port, LUNA_QUOTA_LEASE=lease), port=port) as server:
-            wait_healthy(bench, port)
-            bench.h2load(port, FILTER, FILTER_100, calls=20000, headers=key)
-            rate = bench.h2load(port, FILTER, FILTER_100, headers=key)
-            must_filter(bench, port)
-            bench.add(f"Filter of 100 values, charged: {name}", rate, "req/s", uncharged, "not charged", reach=reach)
 
 
 def must_filter(bench, port):

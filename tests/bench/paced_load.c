@@ -345,10 +345,13 @@ main(int argc, char **argv)
         die("too few requests");
     for (int i = 0; i < CONNECTIONS; i++)
         connect_to(&clients[i], (uint16_t)strtoul(argv[2], NULL, 10));
+    double began = now();
     run(total, rate);
+    double took = now() - began;
     qsort(latencies, total, sizeof(*latencies), compare);
-    printf("requests %zu count\nfailed %zu count\np50 %.4f ms\np99 %.4f ms\nmax %.4f ms\n", total,
-           failed, latencies[total / 2] * 1e3, latencies[total * 99 / 100] * 1e3,
-           latencies[total - 1] * 1e3);
+    printf("requests %zu count\nfailed %zu count\nrate %.1f /s\n", total, failed,
+           (double)total / took);
+    printf("p50 %.4f ms\np99 %.4f ms\nmax %.4f ms\n", latencies[total / 2] * 1e3,
+           latencies[total * 99 / 100] * 1e3, latencies[total - 1] * 1e3);
     return failed ? 1 : 0;
 }

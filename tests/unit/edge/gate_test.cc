@@ -47,6 +47,25 @@ with_gate(std::function<void(struct reactor *, struct ctx *)> fn)
     });
 }
 
+/* One question about `calls` such calls: what each of them is told. */
+std::vector<struct gate_decision>
+ask(const struct gate_request &req, size_t calls)
+{
+    test_ctx ctx;
+    struct gate_question q;
+    struct gate_answer answer;
+    struct redis_reply *reply = nullptr;
+    std::vector<struct gate_decision> told(calls);
+    gate_question_write(&q, &req, calls);
+    EXPECT_EQ(redis_eval(&ctx, gate_scripts[0], q.keys, q.key_count, q.args, q.arg_count, &reply),
+              OK)
+        << ctx.error.detail;
+    EXPECT_TRUE(reply && gate_answer_read(reply, &req, calls, &answer));
+    for (size_t i = 0; i < calls; i++)
+        gate_decision_of(&answer, &req, i, &told[i]);
+    return told;
+}
+
 struct gate_decision
 decide(const std::vector<struct gate_limit> &limits, usec_t now, int64_t cost, bool charge = false,
        int64_t account = 1)
@@ -60,10 +79,7 @@ decide(const std::vector<struct gate_limit> &limits, usec_t now, int64_t cost, b
     req.now = now;
     req.run = "run";
     req.method = "m";
-    struct gate_decision d = {};
-    test_ctx ctx;
-    EXPECT_EQ(gate_decide(&ctx, &req, &d), OK) << ctx.error.detail;
-    return d;
+    return ask(req, 1)[0];
 }
 
 /* An epoch of `remaining` units, all of them granted. */
@@ -315,6 +331,93 @@ TEST(gate, quota_is_exact_under_a_race)
     });
 }
 
+bool
+same(const struct gate_decision &a, const struct gate_decision &b, size_t limits)
+{
+    bool all = a.verdict == b.verdict && a.quota_remaining == b.quota_remaining &&
+               a.quota_limit == b.quota_limit &&
+               (a.verdict != GATE_RATE_LIMITED || a.refused_by == b.refused_by);
+    for (size_t i = 0; i < limits; i++)
+        all = all && a.limits[i].admits == b.limits[i].admits &&
+              a.limits[i].remaining == b.limits[i].remaining &&
+              a.limits[i].retry_after == b.limits[i].retry_after &&
+              a.limits[i].reset_after == b.limits[i].reset_after;
+    return all;
+}
+
+/* Calls that are decided together are told, and take, what they would have one after the other. */
+TEST(gate, many_at_once_as_one_by_one)
+{
+    with_gate([](struct reactor *, struct ctx *ctx) {
+        std::mt19937_64 random(29);
+        auto up_to = [&](uint64_t n) { return static_cast<int64_t>(random() % n); };
+        int refused[8] = {};
+        for (int round = 0; round < 150; round++) {
+            const int64_t together = 5000 + 2 * round;
+            const int64_t apart = together + 1;
+            std::vector<struct gate_limit> l;
+            const char *names[] = {"account", "key:7", "own:x"};
+            for (int64_t i = 0, n = up_to(4); i < n; i++)
+                l.push_back(limit(1 + up_to(30), 1 + up_to(3000), names[i], up_to(3) == 0));
+            int64_t quota = up_to(120);
+            ASSERT_EQ(load(ctx, together, quota), GATE_LOADED);
+            ASSERT_EQ(load(ctx, apart, quota), GATE_LOADED);
+            if (up_to(3) == 0) { /* less is granted than remains */
+                for (int64_t account : {together, apart}) {
+                    test_ctx own;
+                    std::string key = "user:{" + std::to_string(account) + "}:epoch";
+                    std::string granted = std::to_string(quota / 2);
+                    const struct str set[] = {str_of("HSET"), str_of(key.c_str()),
+                                              str_of("granted"), str_of(granted.c_str())};
+                    ASSERT_EQ(redis_command(&own, set, 4, nullptr), OK);
+                }
+            }
+            usec_t now = epoch;
+            for (int step = 0; step < 6; step++) {
+                now += up_to(20000);
+                struct gate_request req = {};
+                req.cost = up_to(5);
+                req.charge_quota = up_to(4) != 0;
+                req.limits = l.data();
+                req.limit_count = l.size();
+                req.now = now;
+                req.run = "run";
+                req.method = "m";
+                const size_t calls = 1 + static_cast<size_t>(up_to(40));
+                req.account_id = together;
+                auto told = ask(req, calls);
+                req.account_id = apart;
+                for (size_t i = 0; i < calls; i++) {
+                    struct gate_decision d = ask(req, 1)[0];
+                    refused[d.verdict]++;
+                    ASSERT_TRUE(same(told[i], d, l.size()))
+                        << "round " << round << " step " << step << " call " << i << " of " << calls
+                        << " cost " << req.cost << ": " << told[i].verdict << " and " << d.verdict
+                        << ", left " << told[i].quota_remaining << " and " << d.quota_remaining;
+                }
+            }
+            for (const char *what : {"quota", "rate:account", "rate:key:7", "rate:own:x"}) {
+                auto value = [&](int64_t account) {
+                    return redis_get(("user:{" + std::to_string(account) + "}:" + what).c_str());
+                };
+                ASSERT_EQ(value(together), value(apart)) << what;
+            }
+            struct gate_flush a;
+            struct gate_flush b;
+            ASSERT_EQ(gate_flush_begin(ctx, "run", together, &a), OK);
+            ASSERT_EQ(gate_flush_begin(ctx, "run", apart, &b), OK);
+            ASSERT_EQ(a.count, b.count);
+            if (a.count > 0) {
+                ASSERT_EQ(a.units[0], b.units[0]);
+            }
+        }
+        /* The rounds were not all of one sort. */
+        for (enum gate_verdict v :
+             {GATE_ADMITTED, GATE_QUOTA_SPENT, GATE_RATE_LIMITED, GATE_NEEDS_GRANT})
+            EXPECT_GT(refused[v], 50) << v;
+    });
+}
+
 TEST(gate, redis_time_and_expiry)
 {
     with_gate([](struct reactor *, struct ctx *ctx) {
@@ -351,9 +454,7 @@ TEST(gate, limits_out_of_range_are_refused)
             req.cost = 1;
             req.limits = &l;
             req.limit_count = 1;
-            struct gate_decision d;
-            test_ctx ctx;
-            EXPECT_EQ(gate_decide(&ctx, &req, &d), INTERNAL);
+            EXPECT_FALSE(gate_request_sane(&req));
         }
     });
 }

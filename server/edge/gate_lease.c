@@ -1,0 +1,164 @@
+/*
+ * Leases: a reactor takes units of a busy account at once, and decides without Redis while they
+ * last. What is taken is charged, so the limit holds; what is not spent in time goes back.
+ */
+#include "edge/gate_state.h"
+
+#define LEASE_TIME MSEC(100)
+#define LEASE_ROOM 64 /* a lease is taken while the quota holds this many of them */
+#define RATE_ROOM  4  /* and the burst of the account's rate that many */
+
+static bool
+could_lease(const struct gate_request *req)
+{
+    if (req->dry_run || req->max_calls > 0 || !req->charge_quota || req->cost < 1 ||
+        req->cost >= gate_settings.lease || req->limit_count > 1)
+        return false;
+    return req->limit_count == 0 || strcmp(req->limits[0].name, "account") == 0;
+}
+
+static bool
+covers(const struct gate_lease *l, const struct gate_request *req, nsec_t now)
+{
+    const struct gate_limit *m = &req->limits[0];
+    if (l->units < req->cost || now >= l->until || l->method != req->method ||
+        l->limit_count != req->limit_count)
+        return false;
+    return req->limit_count == 0 ||
+           (l->limit.capacity == m->capacity && l->limit.unit_us == m->unit_us &&
+            l->limit.report_only == m->report_only);
+}
+
+static bool
+spend(struct quota_gate *g, struct gate_account *a, const struct gate_request *req,
+      struct gate_decision *ret)
+{
+    struct gate_lease *l = &a->lease;
+    if (!covers(l, req, reactor_now(g->reactor)))
+        return false;
+    l->units -= req->cost;
+    if (l->units == 0)
+        list_remove(&l->link);
+    *ret = l->as_of;
+    ret->quota_remaining += l->units;
+    for (size_t i = 0; i < req->limit_count; i++)
+        ret->limits[i].remaining += l->units;
+    GATE_ADD(g, leased, 1);
+    return true;
+}
+
+/* Whether the account is busy enough, and has enough, for another lease. */
+static bool
+wants(const struct gate_account *a, const struct gate_request *req, nsec_t now)
+{
+    const struct gate_lease *l = &a->lease;
+    int64_t n = gate_settings.lease;
+    if (l->units > 0 && now < l->until && (l->method != req->method || l->units >= req->cost))
+        return false; /* somebody else's */
+    if (now < l->not_before || a->seen_left < n * LEASE_ROOM ||
+        (req->limit_count > 0 && req->limits[0].capacity < n * RATE_ROOM))
+        return false;
+    return a->spent >= n || l->hot;
+}
+
+/* What is left of the account's lease goes back. */
+static void
+give_rest(struct quota_gate *g, struct gate_account *a, struct arena *arena)
+{
+    struct gate_lease *l = &a->lease;
+    struct gate_decision taken = l->as_of;
+    struct gate_limit limit = l->limit;
+    const struct gate_request req = {
+        .account_id = a->account_id,
+        .method = l->method,
+        .run = g->run,
+        .limits = &limit,
+        .limit_count = l->limit_count,
+    };
+    int64_t units = l->units;
+    l->units = 0;
+    list_remove(&l->link);
+    if (units > 0)
+        (void)gate_undo(g->reactor, arena, a, &req, &taken, units);
+}
+
+static void
+take(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
+{
+    struct gate_lease *l = &a->lease;
+    struct gate_request more = *req;
+    struct gate_decision d;
+    bool dead = false;
+    bool was_spent = l->units < gate_settings.lease / 2;
+    give_rest(g, a, ctx->arena);
+    more.cost = gate_settings.lease;
+    enum status st = gate_know_run(ctx, g);
+    if (st == OK)
+        st = gate_know_actor(ctx, g);
+    if (st == OK)
+        st = gate_ask(ctx, g, a, &more, &d, &dead);
+    nsec_t now = clock_now();
+    if (st != OK || dead || d.verdict != GATE_ADMITTED) {
+        fail_clear(ctx); /* who asks Redis now is told why */
+        l->not_before = now + LEASE_TIME;
+        l->hot = false;
+        return;
+    }
+    if (req->limit_count > 0)
+        l->limit = (struct gate_limit){"account", req->limits[0].capacity, req->limits[0].unit_us,
+                                       req->limits[0].report_only};
+    l->limit_count = req->limit_count;
+    l->method = req->method;
+    l->as_of = d;
+    l->units = gate_settings.lease;
+    l->until = now + LEASE_TIME;
+    l->hot = was_spent;
+    list_push(&g->leases, &l->link);
+    GATE_ADD(g, leases, 1);
+}
+
+bool
+gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+                 const struct gate_request *req, struct gate_decision *ret)
+{
+    struct gate_lease *l = &a->lease;
+    if (!could_lease(req))
+        return false;
+    while (!spend(g, a, req, ret)) {
+        if (!l->taking && !wants(a, req, reactor_now(g->reactor)))
+            return false;
+        if (l->taking) {
+            if (cond_wait(&l->taken, ctx) != OK) {
+                fail_clear(ctx);
+                return false;
+            }
+            continue;
+        }
+        l->taking = true;
+        take(ctx, g, a, req);
+        l->taking = false;
+        cond_broadcast(&l->taken);
+    }
+    return true;
+}
+
+void
+gate_leases_return(struct quota_gate *g, struct arena *arena, bool all)
+{
+    struct list now;
+    struct list *it;
+    list_init(&now);
+    list_splice(&now, &g->leases);
+    while ((it = list_pop(&now))) {
+        struct gate_lease *l = container_of(it, struct gate_lease, link);
+        struct gate_account *a = container_of(l, struct gate_account, lease);
+        if (!all && clock_now() < l->until) {
+            list_push(&g->leases, it);
+            continue;
+        }
+        a->users++;
+        l->hot = false;
+        give_rest(g, a, arena);
+        gate_account_put(a);
+    }
+}

@@ -1,0 +1,131 @@
+"""./dev bench quota: what the gate costs, each time beside the same call without it.
+
+The servers of a comparison run at the same time and are loaded in turn, so that what else the machine does meets
+all of them; the median of the rounds counts.
+"""
+import os
+import re
+import subprocess
+from contextlib import ExitStack
+
+from bench_spine import FILTER, FILTER_100, must_filter, server_env, wait_healthy
+from measure import Running, free_port, grpc_frame
+
+CHECK = "/luna.v1.LimiterService/Check"
+SCRIPT = "server/edge/quota_gate.lua"
+ROUNDS = 3
+SERVERS = {  # the settings that differ
+    "off": {"LUNA_QUOTA": "false"},
+    "on": {},
+    "leases": {"LUNA_QUOTA_LEASE": "1000"},
+}
+
+
+def key_header():
+    return f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"
+
+
+def run(bench):
+    with ExitStack() as stack:
+        ports = {}
+        for name, settings in SERVERS.items():
+            ports[name] = free_port()
+            stack.enter_context(Running([bench.program("luna-server")], env=server_env(ports[name], **settings),
+                                        port=ports[name]))
+        for port in ports.values():
+            wait_healthy(bench, port)
+            must_filter(bench, port)
+        filter_charged(bench, ports)
+        check(bench, ports["on"])
+        latency(bench, ports)
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def filter_charged(bench, ports):
+    rates = {name: [] for name in ports}
+    for port in ports.values():
+        bench.h2load(port, FILTER, FILTER_100, calls=20000, headers=[key_header()])
+    for _ in range(ROUNDS):
+        for name, port in ports.items():
+            rates[name].append(bench.h2load(port, FILTER, FILTER_100, calls=100000, headers=[key_header()]))
+    for port in ports.values():
+        must_filter(bench, port)
+    off = median(rates["off"])
+    bench.add("Filter of 100 values, charged: Redis decides", median(rates["on"]), "req/s", off, "gate off", reach=0.75)
+    bench.add("Filter of 100 values, charged: local leases", median(rates["leases"]), "req/s", off, "gate off", reach=0.9)
+
+
+def check(bench, port):
+    """Beside the script alone: one decision each, pipelined, on an account that is nobody's."""
+    script, ours = [], []
+    with BenchAccount() as account:
+        for _ in range(ROUNDS):
+            script.append(account.decisions_per_second())
+            before = account.spendable()
+            ours.append(bench.h2load(port, CHECK, b"", calls=100000, headers=[key_header()]))
+            if before - account.spendable() != 100000:
+                raise RuntimeError(f"{before - account.spendable()} units were spent in 100000 calls")
+    bench.add("Check over gRPC", median(ours), "req/s", median(script), "redis-benchmark -P 16 of the script", reach=0.5)
+
+
+class BenchAccount:
+    """An epoch in the Redis of ./dev up for the account 0, which cannot be."""
+
+    def __init__(self):
+        self.socket = os.path.join(os.environ["LUNA_RUN_DIR"], "redis.sock")
+        self.keys = [f"user:{{0}}:{what}" for what in ("quota", "epoch", "spent", "calls")]
+
+    def redis(self, *words):
+        return subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True,
+                              check=True).stdout.strip()
+
+    def __enter__(self):
+        plenty = str(10**15)
+        with open(SCRIPT, encoding="utf-8") as f:
+            self.sha = self.redis("SCRIPT", "LOAD", f.read())
+        self.redis("SET", self.keys[0], plenty)
+        self.redis("HSET", self.keys[1], "run", "bench", "epoch", "1", "flush", "1", "spent", "0", "granted", plenty,
+                   "limit", plenty, "ends", "9" + "0" * 15)
+        return self
+
+    def __exit__(self, *exc):
+        self.redis("DEL", *self.keys)
+
+    def spendable(self):
+        """What remains of all other accounts: the load generator does not see whether it was admitted."""
+        keys = self.redis("KEYS", "user:*:quota").split()
+        return sum(int(self.redis("GET", k)) for k in keys if k != self.keys[0])
+
+    def evalsha(self):
+        return ["EVALSHA", self.sha, "4", *self.keys, "1", "1", "0", "bench", CHECK, "1", "0", "", "0"]
+
+    def decisions_per_second(self, calls=200000):
+        first = self.redis(*self.evalsha()).split()[:2]
+        if first != ["0", "1"]:
+            raise RuntimeError(f"the script does not admit: {first}")
+        out = subprocess.run(["redis-benchmark", "-s", self.socket, "-n", str(calls), "-c", "8", "-P", "16", "-q",
+                              *self.evalsha()], capture_output=True, text=True, check=True).stdout
+        return float(re.findall(r"([0-9.]+) requests per second", out)[-1])
+
+
+def latency(bench, ports):
+    """Calls at random moments, at 70 % of what the same load generator gets at most with the gate on."""
+    body = os.path.join(bench.scratch, "filter")
+    with open(body, "wb") as f:
+        f.write(grpc_frame(FILTER_100))
+
+    def paced(name, rate, seconds):
+        return bench.print_numbers("paced_load", "grpc", str(ports[name]), FILTER, body, str(rate), str(seconds), key_header())
+
+    most = median([paced("on", 300000, 0.2)["rate"][0] for _ in range(ROUNDS)])
+    p99 = {"off": [], "on": []}
+    for _ in range(ROUNDS):
+        for name, values in p99.items():
+            values.append(paced(name, 0.7 * most, 2)["p99"][0])
+    off, on = median(p99["off"]), median(p99["on"])
+    bench.add("Filter at 70 % load: p99 with the gate off", off, "ms")
+    bench.add("Filter at 70 % load: p99 with Redis deciding", on, "ms")
+    bench.add("  latency that the decision adds at p99", max(0, on - off), "ms", at_most=1)
