@@ -146,7 +146,14 @@ check_answer(struct work *w)
     fine = fine && all_finite(a->filtered.att, s->n * s->m);
     fine = fine && all_finite(a->smoothed.alpha, s->n * s->m);
     fine = fine && all_finite(a->smoothed.variance, s->n * s->m * s->m);
+    fine = fine && all_finite(a->smoothed.eps, s->n * s->p);
+    fine = fine && all_finite(a->smoothed.eps_variance, s->n * s->p);
+    fine = fine && all_finite(a->smoothed.eta, s->n * s->r);
+    fine = fine && all_finite(a->smoothed.eta_variance, s->n * s->r);
     fine = fine && all_finite(a->draw_states, w->ask->draws * s->n * s->m);
+    fine = fine && all_finite(a->draw_values, w->ask->draws * s->n * s->p);
+    for (size_t i = 0; fine && a->filtered.ptt && i < s->n * s->m * s->m; i++)
+        fine = !isnan(a->filtered.ptt[i]); /* infinite where nothing is known yet */
     return fine ? DONE : NOT_FINITE;
 }
 
