@@ -20,6 +20,12 @@
 #define CONVENTION(Name) \
     .request.likelihood_convention = offsetof(Luna__V1__##Name##Request, likelihood_convention)
 
+static enum status
+does_not_fit(const struct asked *a)
+{
+    return fail(&a->call->ctx, NO_RESULT, "a result does not fit a double");
+}
+
 static struct kalman_table
 table(const double *values, const double *variances, size_t times, size_t width, bool square)
 {
@@ -143,7 +149,8 @@ write_filter(struct asked *a)
         .levels = question_numbers(a, n),
         .variances = req->include_variances ? question_numbers(a, n) : NULL,
     };
-    kalman_signal(m, &t, false, out.levels, out.variances);
+    if (!kalman_signal(m, &t, false, out.levels, out.variances))
+        return does_not_fit(a);
     write_filtered(req, &out, resp);
     t.variances = req->include_variances ? t.variances : NULL;
     resp->states = kalman_write_states(a->call->ctx.arena, m, &t, &resp->n_states);
@@ -199,18 +206,22 @@ read_smooth(struct asked *a)
 
 /* Auxiliary residuals: x / sqrt(variance), 0 without one. */
 static struct kalman_table
-standardized(const struct asked *a, const double *x, const double *variance, size_t width)
+standardized(const struct asked *a, const double *x, const double *variance, size_t width,
+             bool *fit)
 {
     size_t n = a->answer.n * width;
     double *to = question_numbers(a, n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         to[i] = variance[i] > 0 ? x[i] / sqrt(variance[i]) : 0;
+        *fit = *fit && isfinite(to[i]);
+    }
     return table(to, NULL, a->answer.n, width, false);
 }
 
-static void
+static enum status
 write_disturbances(struct asked *a, Luna__V1__SmoothResponse *resp)
 {
+    bool fit = true;
     struct arena *arena = a->call->ctx.arena;
     const Luna__V1__SmoothRequest *req = a->req;
     const struct ssm_smoothed *o = &a->answer.smoothed;
@@ -225,12 +236,13 @@ write_disturbances(struct asked *a, Luna__V1__SmoothResponse *resp)
             kalman_write_columns(arena, "state", &t, &resp->n_state_disturbances);
     }
     if (req->include_auxiliary) {
-        t = standardized(a, o->u, o->d, p);
+        t = standardized(a, o->u, o->d, p, &fit);
         resp->observation_auxiliary =
             kalman_write_columns(arena, "observation", &t, &resp->n_observation_auxiliary);
-        t = standardized(a, o->rv, o->nv, r);
+        t = standardized(a, o->rv, o->nv, r, &fit);
         resp->state_auxiliary = kalman_write_columns(arena, "state", &t, &resp->n_state_auxiliary);
     }
+    return fit ? OK : does_not_fit(a);
 }
 
 static enum status
@@ -247,11 +259,11 @@ write_smooth(struct asked *a)
         resp->n_signal_variances = req->n_results;
         resp->signal_variances = question_numbers(a, req->n_results);
     }
-    kalman_signal(m, &t, false, resp->signal, resp->signal_variances);
+    if (!kalman_signal(m, &t, false, resp->signal, resp->signal_variances))
+        return does_not_fit(a);
     resp->states = kalman_write_states(a->call->ctx.arena, m, &t, &resp->n_states);
     resp->log_likelihood = an->log_likelihood;
-    write_disturbances(a, resp);
-    return OK;
+    return write_disturbances(a, resp);
 }
 
 const struct question question_smooth = {
@@ -324,13 +336,13 @@ write_forecast(struct asked *a)
     resp->n_values = resp->n_variances = t.times * m->s.p;
     resp->values = question_numbers(a, resp->n_values);
     resp->variances = question_numbers(a, resp->n_values);
-    kalman_signal(m, &t, true, resp->values, resp->variances);
+    bool fits = kalman_signal(m, &t, true, resp->values, resp->variances);
     resp->parameter_variances = an->parameter_variances;
     resp->n_parameter_variances = an->parameter_variances ? resp->n_values : 0;
     for (size_t i = 0; i < resp->n_parameter_variances; i++)
         resp->variances[i] += an->parameter_variances[i];
     for (size_t i = 0; i < resp->n_values; i++) {
-        if (!isfinite(resp->values[i]) || !isfinite(resp->variances[i]))
+        if (!fits || !isfinite(resp->variances[i]))
             return fail(ctx, NO_RESULT, "the values do not determine the forecast");
     }
     resp->states = kalman_write_states(ctx->arena, m, &t, &resp->n_states);
@@ -359,6 +371,7 @@ read_simulate(struct asked *a)
     return OK;
 }
 
+/* NULL: it does not fit a double. */
 static Luna__V1__SimulationDraw *
 write_draw(const struct asked *a, size_t k)
 {
@@ -371,9 +384,8 @@ write_draw(const struct asked *a, size_t k)
     d->states = kalman_write_states(arena, m, &t, &d->n_states);
     d->n_values = s->n * s->p;
     d->values = a->answer.draw_values + k * d->n_values;
-    if (!a->ask.prior)
-        kalman_signal(m, &t, false, d->values, NULL);
-    return d;
+    bool fits = a->ask.prior || kalman_signal(m, &t, false, d->values, NULL);
+    return fits ? d : NULL;
 }
 
 static enum status
@@ -382,8 +394,10 @@ write_simulate(struct asked *a)
     Luna__V1__SimulateResponse *resp = a->resp;
     resp->n_draws = a->ask.draws;
     resp->draws = arena_new_n(a->call->ctx.arena, Luna__V1__SimulationDraw *, a->ask.draws);
-    for (size_t k = 0; k < a->ask.draws; k++)
-        resp->draws[k] = write_draw(a, k);
+    for (size_t k = 0; k < a->ask.draws; k++) {
+        if (!(resp->draws[k] = write_draw(a, k)))
+            return does_not_fit(a);
+    }
     return OK;
 }
 

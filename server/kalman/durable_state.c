@@ -209,7 +209,7 @@ durable_walk_estimate(const struct durable_walk *w, struct arena *a, struct dura
             variance[j * m + j] = INFINITY;
     }
     for (size_t j = 0; j < states; j++)
-        ret->variances[j] = variance[j * m + j];
+        ret->variances[j] = variance[j * m + j] < 0 ? 0 : variance[j * m + j]; /* as in Filter */
     const struct kalman_table t = {
         .values = ret->means, .variances = variance, .times = 1, .width = m, .square = true};
     kalman_signal(w->model, &t, false, ret->signal, ret->signal_variances);

@@ -284,8 +284,10 @@ kalman_write_column(struct arena *a, const struct kalman_table *t, size_t i, con
     size_t row = t->square ? t->width * t->width : t->width;
     s->variances = arena_alloc_raw(a, t->times * sizeof(double));
     s->n_variances = t->times;
-    for (size_t k = 0; k < t->times; k++)
-        s->variances[k] = t->variances[(t->from + k) * row + i * (t->square ? t->width + 1 : 1)];
+    for (size_t k = 0; k < t->times; k++) {
+        double v = t->variances[(t->from + k) * row + i * (t->square ? t->width + 1 : 1)];
+        s->variances[k] = v < 0 ? 0 : v; /* rounding of what is known for certain */
+    }
     return s;
 }
 
@@ -350,12 +352,13 @@ kalman_write_fit(struct arena *a, const struct kalman_answer *an, double log_lik
     resp->evaluations = (int32_t)an->fit.evaluations;
 }
 
-void
+bool
 kalman_signal(const struct model *m, const struct kalman_table *t, bool noise, double *values,
               double *variances)
 {
     const struct ssm *s = &m->s;
     size_t w = s->m, states = w - m->noise_states;
+    bool fits = true;
     for (size_t k = 0; k < t->times * s->p; k++) {
         size_t time = t->from + k / s->p, i = k % s->p;
         const double *z = ssm_at(s->z, time) + i * w, *d = ssm_at(s->d, time);
@@ -372,9 +375,11 @@ kalman_signal(const struct model *m, const struct kalman_table *t, bool noise, d
             }
         }
         values[k] = x;
+        fits = fits && isfinite(x) && !isnan(v);
         if (variances)
             variances[k] = fmax(0, v);
     }
+    return fits;
 }
 
 static Luna__V1__TestStatistic *

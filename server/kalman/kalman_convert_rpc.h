@@ -63,8 +63,9 @@ void kalman_write_fit(struct arena *a, const struct kalman_answer *an, double lo
 void kalman_write_diagnosis(struct arena *arena, const struct kalman_answer *a, double threshold,
                             Luna__V1__DiagnoseResponse *resp);
 
-/* Z alpha + d for times from `from`, and its variance with `noise` added when asked for. */
-void kalman_signal(const struct model *m, const struct kalman_table *t, bool noise, double *values,
+/* Z alpha + d for times from `from`, and its variance with `noise` added when asked for. False:
+ * one does not fit a double. */
+bool kalman_signal(const struct model *m, const struct kalman_table *t, bool noise, double *values,
                    double *variances);
 
 #endif

@@ -146,7 +146,14 @@ check_answer(struct work *w)
     fine = fine && all_finite(a->filtered.att, s->n * s->m);
     fine = fine && all_finite(a->smoothed.alpha, s->n * s->m);
     fine = fine && all_finite(a->smoothed.variance, s->n * s->m * s->m);
+    fine = fine && all_finite(a->smoothed.eps, s->n * s->p);
+    fine = fine && all_finite(a->smoothed.eps_variance, s->n * s->p);
+    fine = fine && all_finite(a->smoothed.eta, s->n * s->r);
+    fine = fine && all_finite(a->smoothed.eta_variance, s->n * s->r);
     fine = fine && all_finite(a->draw_states, w->ask->draws * s->n * s->m);
+    fine = fine && all_finite(a->draw_values, w->ask->draws * s->n * s->p);
+    for (size_t i = 0; fine && a->filtered.ptt && i < s->n * s->m * s->m; i++)
+        fine = !isnan(a->filtered.ptt[i]); /* infinite where nothing is known yet */
     return fine ? DONE : NOT_FINITE;
 }
 
@@ -304,11 +311,19 @@ kalman_units(size_t states, size_t times, size_t count)
     return 1 + (int64_t)fmin(work / 1e6, 0x1p61);
 }
 
-int64_t
-kalman_units_of(const struct kalman_ask *ask, size_t times)
+/* Does the question begin with an estimation? (The layout of one time tells what is unknown.) */
+static bool
+estimates(struct ctx *ctx, const struct kalman_ask *ask)
 {
-    size_t passes = ask->question == KALMAN_FIT ? 100 : 1 + ask->draws + ask->lag;
-    return kalman_units(model_states(ask->spec, times), times, passes);
+    return ask->question == KALMAN_FIT ||
+           (ask->spec->kind != MODEL_FREE && model_new(ask->spec, 1, ctx->arena)->unknown > 0);
+}
+
+/* Passes over the values; a search counts as a hundred. */
+static size_t
+count_passes(const struct kalman_ask *ask, bool estimated)
+{
+    return (estimated ? 100 : 0) + (ask->question == KALMAN_FIT ? 0 : 1 + ask->draws + ask->lag);
 }
 
 /* Runs `fn` here or in the pool. */
@@ -351,19 +366,16 @@ kalman_analyse(struct ctx *ctx, const struct kalman_ask *ask, struct kalman_answ
         return st;
     double m = (double)model_states(ask->spec, w.times);
     double steps = m * m * (double)w.times * (double)(1 + ask->draws + ask->lag);
-    a.units = kalman_units_of(ask, w.times);
+    bool estimated = estimates(ctx, ask);
+    size_t passes = count_passes(ask, estimated);
+    a.units = kalman_units((size_t)m, w.times, passes);
     if (ask->lag && steps > 100. * KALMAN_MAX_WORK)
         return fail_field(ctx, "lag", "is too long for this model and this many values");
     if (ask->draws && steps > 10. * KALMAN_MAX_WORK)
         return fail_field(ctx, "draws", "are too many for this model and this many values");
-    if (ask->charge) {
-        bool fits = ask->question == KALMAN_FIT;
-        if ((st = ask->charge(ctx, fits ? steps * 100 : steps)) != OK)
-            return st;
-    }
-    /* What may have to be estimated is never quick. */
-    bool quick = ask->spec->kind == MODEL_FREE;
-    st = run_work(ctx, work_run, &w, quick ? steps : INLINE_NS);
+    if (ask->charge && (st = ask->charge(ctx, m * m * (double)w.times * (double)passes)) != OK)
+        return st;
+    st = run_work(ctx, work_run, &w, estimated ? INLINE_NS : steps); /* a search is never quick */
     if (st == OK)
         *ret = a;
     return st;

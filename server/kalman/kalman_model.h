@@ -101,9 +101,6 @@ enum status kalman_filter_batch(struct ctx *ctx, const struct kalman_batch *ask,
  * every million of states^2 x times. At most INT64_MAX / 2. */
 int64_t kalman_units(size_t states, size_t times, size_t count);
 
-/* The same of a question, before anything is computed. */
-int64_t kalman_units_of(const struct kalman_ask *ask, size_t times);
-
 /* Information criteria of a fit. */
 struct kalman_criteria {
     double aic, aicc, bic;

@@ -2,7 +2,8 @@
 """browser_stack.py SERVER GATEWAY -- COMMAND...: runs a command beside a whole Luna of its own.
 
 Starts PostgreSQL, Redis, luna-server and luna-gateway in a folder under /tmp, makes the account `demo`, and
-runs the command with LUNA_GATEWAY_URL, LUNA_GRPC (host:port), LUNA_KEY and LUNA_STACK (the folder). Its exit status is the command's.
+runs the command with LUNA_GATEWAY_URL, LUNA_GRPC (host:port), LUNA_KEY and LUNA_STACK (the folder). Its exit status
+is the command's.
 Everything is stopped and removed afterwards, whatever happens.
 """
 import glob

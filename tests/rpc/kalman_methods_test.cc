@@ -189,6 +189,12 @@ TEST(Methods, AnswerWhatIsAskedFor)
         f.y[i] = static_cast<double>(i * i % 97);
     f.values();
     EXPECT_EQ(f.get()->cost_units, 3); /* 1 + 20 000 x 100 / 10^6 */
+    Smooth e;                          /* given, and estimated first */
+    e.y = f.y;
+    e.values();
+    EXPECT_EQ(e.get()->cost_units, 1);
+    e.m.structural.level_variance = nullptr;
+    EXPECT_EQ(e.get()->cost_units, 3);
 }
 
 TEST(Methods, FixedLagIsTheSmootherOfWhatWasKnown)
