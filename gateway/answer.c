@@ -87,9 +87,9 @@ answer_status(struct exchange *x)
     struct problem *p = &x->problem;
     p->status = x->call.status;
     p->message = x->call.message;
-    p->details = upstream_find(&x->call.trailers, "grpc-status-details-bin");
-    if (p->status == UNAVAILABLE && !p->details.p && x->call.headers.count == 0) {
-        /* No answer at all: the text is gRPC's and speaks of our side of the network. */
+    p->details = upstream_find(&x->call.trailers, STR("grpc-status-details-bin"));
+    if (p->status == UNAVAILABLE && !p->details.p && !x->call.answered) {
+        /* No answer at all: the text speaks of our side of the network. */
         answer_refuse(x, REASON_SERVER_UNREACHABLE, NULL, NULL);
         return;
     }
@@ -154,16 +154,16 @@ answer_metadata(struct exchange *x)
                  {"link", "Link"},
                  {"deprecation", "Deprecation"},
                  {"sunset", "Sunset"}};
-    const grpc_metadata_array *both[] = {&x->call.headers, &x->call.trailers};
+    const struct upstream_metadata *both[] = {&x->call.headers, &x->call.trailers};
     for (size_t i = 0; i < ARRAY_LEN(both); i++) {
         if (both[i]->count == 0)
             continue;
         for (size_t j = 0; j < ARRAY_LEN(shown); j++) {
-            struct str v = upstream_find(both[i], shown[j].key);
+            struct str v = upstream_find(both[i], str_of(shown[j].key));
             if (v.p)
                 answer_header(x, shown[j].name, copy_value(x, v));
         }
-        struct str code = upstream_find(both[i], "x-http-code");
+        struct str code = upstream_find(both[i], STR("x-http-code"));
         if (code.p)
             take_code(x, code);
     }
@@ -172,13 +172,13 @@ answer_metadata(struct exchange *x)
 bool
 answer_queued(struct exchange *x)
 {
-    const grpc_metadata_array *both[] = {&x->call.trailers, &x->call.headers};
+    const struct upstream_metadata *both[] = {&x->call.trailers, &x->call.headers};
     struct str job = {0}, detail = {0};
     if (x->http != MHD_HTTP_ACCEPTED || x->protocol != PROTOCOL_REST)
         return false;
     for (size_t i = 0; i < ARRAY_LEN(both); i++) {
-        job = job.p ? job : upstream_find(both[i], "luna-job");
-        detail = detail.p ? detail : upstream_find(both[i], "luna-detail");
+        job = job.p ? job : upstream_find(both[i], STR("luna-job"));
+        detail = detail.p ? detail : upstream_find(both[i], STR("luna-detail"));
     }
     if (!job.p)
         return false;

@@ -213,9 +213,9 @@ static int64_t
 allowed_seconds(struct exchange *x)
 {
     int64_t seconds = cache_seconds(x), own;
-    const grpc_metadata_array *both[] = {&x->call.headers, &x->call.trailers};
+    const struct upstream_metadata *both[] = {&x->call.headers, &x->call.trailers};
     for (size_t i = 0; i < ARRAY_LEN(both); i++) {
-        struct str rest = upstream_find(both[i], "cache-control");
+        struct str rest = upstream_find(both[i], STR("cache-control"));
         while (rest.p && rest.n > 0) {
             struct str value = str_trim(str_cut(&rest, ','));
             struct str name = str_cut(&value, '=');

@@ -39,11 +39,8 @@ cache_is_ready(const struct cache *c)
 static void
 hand_back(struct cached *c)
 {
-    struct exchange *x = c->x;
-    struct gateway *gw = x->gw;
-    x->stage = EXCHANGE_LOOKED;
-    MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
-    atomic_fetch_sub(&gw->suspended, 1);
+    c->x->stage = EXCHANGE_LOOKED;
+    http_resume(c->x);
 }
 
 static void
@@ -76,8 +73,7 @@ void
 cache_fetch(struct cache *cache, struct cached *c)
 {
     c->msg.fn = on_fetch;
-    atomic_fetch_add(&c->x->gw->suspended, 1);
-    MHD_suspend_connection(c->x->conn);
+    http_suspend(c->x);
     inbox_send(cache->reactor, &c->msg);
 }
 

@@ -124,13 +124,6 @@ frames_put(const struct exchange *x, struct str message, struct buf *out)
     put_frame(x, 0, message, out);
 }
 
-/* By pointer: a short slice holds its bytes itself. */
-static struct str
-slice_text(const grpc_slice *s)
-{
-    return (struct str){(const char *)GRPC_SLICE_START_PTR(*s), GRPC_SLICE_LENGTH(*s)};
-}
-
 static bool
 ends_with_bin(struct str key)
 {
@@ -162,7 +155,7 @@ put_message(struct buf *b, struct str s)
 static void
 put_web_trailers(struct exchange *x, const struct problem *p, struct buf *b)
 {
-    const grpc_metadata_array *all = &x->call.trailers;
+    const struct upstream_metadata *all = &x->call.trailers;
     buf_printf(b, "grpc-status: %d\r\n", p ? (int)p->status : 0);
     if (p && p->message.n > 0) {
         buf_puts(b, "grpc-message: ");
@@ -175,12 +168,12 @@ put_web_trailers(struct exchange *x, const struct problem *p, struct buf *b)
         buf_puts(b, "\r\n");
     }
     for (size_t i = 0; i < all->count; i++) {
-        struct str key = slice_text(&all->metadata[i].key);
+        struct str key = all->pairs[i].key;
         if (str_starts(key, STR("grpc-")))
             continue;
         buf_put(b, key.p, key.n);
         buf_puts(b, ": ");
-        put_value(b, key, slice_text(&all->metadata[i].value));
+        put_value(b, key, all->pairs[i].value);
         buf_puts(b, "\r\n");
     }
 }
@@ -188,7 +181,7 @@ put_web_trailers(struct exchange *x, const struct problem *p, struct buf *b)
 static void
 put_connect_end(struct exchange *x, const struct problem *p, struct buf *b)
 {
-    const grpc_metadata_array *all = &x->call.trailers;
+    const struct upstream_metadata *all = &x->call.trailers;
     buf_putc(b, '{');
     if (p) {
         buf_puts(b, "\"error\":");
@@ -198,12 +191,12 @@ put_connect_end(struct exchange *x, const struct problem *p, struct buf *b)
     buf_puts(b, "\"metadata\":{");
     bool first = true;
     for (size_t i = 0; i < all->count; i++) {
-        struct str key = slice_text(&all->metadata[i].key);
+        struct str key = all->pairs[i].key;
         if (str_starts(key, STR("grpc-")))
             continue;
         struct buf value;
         buf_init(&value, END_MAX);
-        put_value(&value, key, slice_text(&all->metadata[i].value));
+        put_value(&value, key, all->pairs[i].value);
         if (!first)
             buf_putc(b, ',');
         first = false;

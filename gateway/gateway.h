@@ -2,9 +2,9 @@
  * The gateway's insides: what all requests share, and one request from its first header to its last
  * byte, an exchange.
  *
- * Threads: libmicrohttpd's (HTTP) and the upstream's (gRPC). An exchange is with one of them at a
- * time: HTTP hands it over when it suspends the connection and starts the call, gRPC hands it back
- * when it resumes it.
+ * Threads: a few loops (loop.h), each with a libmicrohttpd of its own, driven from outside, and
+ * connections of its own to the servers. An exchange stays with the loop of its connection; only
+ * WebSockets have a thread besides, and look for it under their lock.
  */
 #ifndef LUNA_GATEWAY_GATEWAY_H
 #define LUNA_GATEWAY_GATEWAY_H
@@ -20,10 +20,13 @@
 #include "gateway/route.h"
 #include "gateway/upstream.h"
 
+#define LOOPS_MAX 256
+
 struct cache;
 struct cached;
 struct guard;
 struct guarded;
+struct http_loop;
 struct metrics;
 struct stream;
 struct upload;
@@ -47,7 +50,9 @@ struct gateway {
     struct guard *guard;
     struct address_nets trusted_proxies;
     atomic_int retry_tokens; /* see unary.c */
-    struct MHD_Daemon *daemon;
+    struct loop *loops[LOOPS_MAX];
+    struct http_loop *daemons; /* one for each loop */
+    int loop_count;
     int listen_fd;
     atomic_int in_flight; /* requests from their call to the end of their answer */
     atomic_int suspended; /* of these, with the server or the cache */
@@ -78,7 +83,7 @@ enum exchange_protocol {
 };
 
 #define EXCHANGE_HEADERS_MAX 24 /* of an answer */
-#define FORWARDED_MAX        24 /* headers that become metadata */
+#define FORWARDED_MAX        16 /* headers that become metadata */
 
 /* A header of the answer. `name` lives as long as the program. */
 struct answer_header {
@@ -124,6 +129,7 @@ struct request_headers {
 struct exchange {
     struct gateway *gw;
     struct MHD_Connection *conn;
+    int loop; /* the index of the connection's */
     struct arena arena;
     nsec_t started;
     enum exchange_stage stage;
@@ -241,8 +247,20 @@ bool pages_answer(struct exchange *x);
 
 /* ---- http.c ---- */
 bool http_start(struct gateway *gw, char *err, size_t err_size);
+/* Takes the connection from libmicrohttpd, and gives it back: from any thread, and the exchange may
+ * be gone behind it. */
+void http_suspend(struct exchange *x);
+void http_resume(struct exchange *x);
+/* Closes the connection of a WebSocket; the exchange may be gone behind it. From any thread. */
+void http_close_upgraded(struct exchange *x, struct MHD_UpgradeResponseHandle *upgrade);
+/* Open connections of clients. */
+unsigned http_connections(const struct gateway *gw);
 /* Lets requests end, cancels those that take too long, and stops. */
 void http_stop(struct gateway *gw);
+
+/* ---- main.c ---- */
+/* The program; its exit status. */
+int gateway_main(int argc, char **argv);
 
 /* ---- file.c ---- */
 /* Appends the whole file and a NUL that is not counted; false: it cannot be read, or not whole. */

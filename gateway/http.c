@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -18,14 +20,31 @@
 #include "gateway/watch.h"
 #include "gateway/websocket.h"
 
-#define POOL_BYTES (32 << 10) /* of a connection: request line, headers, and what is being sent */
-#define DISCARD_MAX                                                               \
-    (64 << 10) /* of a refused body that is read so that the connection can go on \
-                */
+/* Of a connection's pool, beside the request's headers: their list, and what is being sent. Half of
+ * a pool is written to whatever the request holds, and an event stream keeps it: it is as small as
+ * max-headers allows. */
+#define POOL_ROOM (4 << 10)
+#define DISCARD_MAX                                                                          \
+    (64 << 10)            /* of a refused body that is read so that the connection can go on \
+                           */
+#define ARENA_FIRST  2000 /* bytes: enough for most requests, and each open stream keeps them */
 #define LISTEN_QUEUE 1024
 #define PEM_MAX      (1 << 20)
 #define HAND_OVER    SEC(1)    /* for the connections that wait to be accepted */
 #define LAST_ANSWERS MSEC(500) /* for the answers of cancelled calls to be sent */
+
+#define RUNS_AT_ONCE 4 /* of libmicrohttpd, before the servers get what it has brought */
+
+/* A loop's HTTP side. */
+struct http_loop {
+    struct MHD_Daemon *daemon;
+    struct loop_fd fd; /* what it waits with */
+    struct loop_turn turn;
+    struct loop_job job;
+    atomic_bool posted; /* `job` is */
+    bool ready;         /* `fd` is, or a connection was resumed */
+    struct loop *loop;
+};
 
 /* ---- life ---- */
 
@@ -50,6 +69,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     ASSERT(x);
     x->gw = cls;
     x->conn = conn;
+    x->loop = loop_here();
     x->started = clock_now();
     x->guarded = guard_of(conn);
     guard_reading(x->guarded, x->started + x->gw->cfg->read_timeout, 0);
@@ -58,7 +78,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *conn)
     x->fd = info ? info->connect_fd : -1;
     list_init(&x->watched);
     atomic_init(&x->refs, 1);
-    arena_init(&x->arena, 0);
+    arena_init(&x->arena, ARENA_FIRST);
     buf_init(&x->body, (size_t)x->gw->cfg->max_body);
     buf_init(&x->out, 0);
     buf_init(&x->message, 0);
@@ -263,7 +283,7 @@ on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *
         return MHD_YES;
     }
     if (x->stage == EXCHANGE_ENDED)
-        unary_finish(x, upstream_bytes(x->call.answer, &x->arena));
+        unary_finish(x, x->call.answer);
     else if (x->stage != EXCHANGE_DONE)
         answer_problem(x);
     return answer_send(x);
@@ -328,16 +348,148 @@ listen_on(const char *address, char *err, size_t err_size)
 /* TLS 1.2 and 1.3. */
 static char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
+/* libmicrohttpd has something to do. */
+static void
+on_daemon(struct loop_fd *f, uint32_t events)
+{
+    (void)events;
+    container_of(f, struct http_loop, fd)->ready = true;
+}
+
+static void
+on_job(struct loop_job *j)
+{
+    struct http_loop *h = container_of(j, struct http_loop, job);
+    atomic_store(&h->posted, false);
+    h->ready = true;
+}
+
+/* libmicrohttpd tells nobody that there is something to do when it is driven from outside. */
+static void
+wake(struct http_loop *h, int index)
+{
+    if (loop_here() == index)
+        h->ready = true;
+    else if (!atomic_exchange(&h->posted, true))
+        loop_post(h->loop, &h->job);
+}
+
+void
+http_suspend(struct exchange *x)
+{
+    atomic_fetch_add(&x->gw->suspended, 1);
+    MHD_suspend_connection(x->conn);
+}
+
+void
+http_resume(struct exchange *x)
+{
+    struct gateway *gw = x->gw;
+    int loop = x->loop;
+    MHD_resume_connection(x->conn);
+    wake(&gw->daemons[loop], loop);
+    atomic_fetch_sub(&gw->suspended, 1);
+}
+
+void
+http_close_upgraded(struct exchange *x, struct MHD_UpgradeResponseHandle *upgrade)
+{
+    struct gateway *gw = x->gw;
+    int loop = x->loop;
+    MHD_upgrade_action(upgrade, MHD_UPGRADE_ACTION_CLOSE);
+    wake(&gw->daemons[loop], loop);
+}
+
+/* Answers what has come back, and takes what has come in. */
+static nsec_t
+on_turn(struct loop_turn *t)
+{
+    struct http_loop *h = container_of(t, struct http_loop, turn);
+    for (int runs = 0; runs < RUNS_AT_ONCE; runs++) {
+        MHD_UNSIGNED_LONG_LONG ms;
+        bool due = MHD_get_timeout(h->daemon, &ms) == MHD_YES;
+        if (!h->ready && (!due || ms > 0))
+            return due ? clock_now() + MSEC(ms) : NSEC_NEVER;
+        h->ready = false;
+        MHD_run(h->daemon);
+    }
+    return 0;
+}
+
+static struct MHD_Daemon *
+start_daemon(struct gateway *gw, unsigned flags, struct MHD_OptionItem *tls)
+{
+    const struct config *cfg = gw->cfg;
+    unsigned share = (unsigned)((cfg->max_connections + gw->loop_count - 1) / gw->loop_count);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, gw, MHD_OPTION_LISTEN_SOCKET, gw->listen_fd,
+        MHD_OPTION_EXTERNAL_LOGGER, on_daemon_message, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        gw, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, gw, MHD_OPTION_NOTIFY_CONNECTION, guard_on_connection, gw->guard,
+        MHD_OPTION_CONNECTION_LIMIT, share, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(cfg->idle_timeout / SEC(1)), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)cfg->max_headers + POOL_ROOM, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
+        tls, MHD_OPTION_END);
+}
+
+static bool
+start_daemons(struct gateway *gw, unsigned flags, struct MHD_OptionItem *tls)
+{
+    gw->daemons = calloc((size_t)gw->loop_count, sizeof(gw->daemons[0]));
+    ASSERT(gw->daemons);
+    for (int i = 0; i < gw->loop_count; i++) {
+        struct http_loop *h = &gw->daemons[i];
+        h->daemon = start_daemon(gw, flags, tls);
+        if (!h->daemon)
+            return false;
+        h->fd.fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        h->fd.ready = on_daemon;
+        h->turn.run = on_turn;
+        h->job.run = on_job;
+        h->loop = gw->loops[i];
+        h->ready = true;
+        loop_add(gw->loops[i], &h->fd, EPOLLIN);
+        loop_turn_add_first(gw->loops[i], &h->turn);
+    }
+    return true;
+}
+
+/* Each would close the socket that they share. */
+static void
+stop_listening(struct gateway *gw)
+{
+    for (int i = 0; i < gw->loop_count; i++)
+        if (gw->daemons[i].daemon)
+            MHD_quiesce_daemon(gw->daemons[i].daemon);
+}
+
+static void
+stop_daemons(struct gateway *gw)
+{
+    for (int i = 0; i < gw->loop_count; i++)
+        if (gw->daemons[i].daemon)
+            MHD_stop_daemon(gw->daemons[i].daemon);
+    free(gw->daemons);
+    gw->daemons = NULL;
+    close(gw->listen_fd);
+}
+
+unsigned
+http_connections(const struct gateway *gw)
+{
+    unsigned n = 0;
+    for (int i = 0; i < gw->loop_count; i++)
+        n += MHD_get_daemon_info(gw->daemons[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+                 ->num_connections;
+    return n;
+}
+
 bool
 http_start(struct gateway *gw, char *err, size_t err_size)
 {
     const struct config *cfg = gw->cfg;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    /* More than cores: what several bring to a connection at once goes to the server in one write.
-     */
-    unsigned threads = (unsigned)(cfg->threads > 0 ? cfg->threads : cores > 1 ? 2 * cores : 2);
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
-                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ITC |
+                     MHD_USE_ERROR_LOG;
     struct buf certificate, key;
     buf_init(&certificate, PEM_MAX);
     buf_init(&key, PEM_MAX);
@@ -351,31 +503,22 @@ http_start(struct gateway *gw, char *err, size_t err_size)
         flags |= MHD_USE_TLS;
     }
     httpd_errors_init(&gw->builtin);
-    int fd = gw->listen_fd = listen_on(cfg->listen_address, err, err_size);
-    if (fd >= 0) {
-        struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.data},
-                                       {MHD_OPTION_HTTPS_MEM_KEY, 0, key.data},
-                                       {MHD_OPTION_HTTPS_PRIORITIES, 0, tls_priorities},
-                                       {MHD_OPTION_END, 0, NULL}};
-        struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
-        gw->daemon = MHD_start_daemon(
-            flags, 0, NULL, NULL, on_request, gw, MHD_OPTION_LISTEN_SOCKET, fd,
-            MHD_OPTION_EXTERNAL_LOGGER, on_daemon_message, NULL, MHD_OPTION_THREAD_POOL_SIZE,
-            threads, MHD_OPTION_URI_LOG_CALLBACK, on_target, gw, MHD_OPTION_UNESCAPE_CALLBACK,
-            keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, gw,
-            MHD_OPTION_NOTIFY_CONNECTION, guard_on_connection, gw->guard,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
-            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(cfg->idle_timeout / SEC(1)),
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-            MHD_OPTION_ARRAY, flags & MHD_USE_TLS ? tls : plain, MHD_OPTION_END);
-        if (!gw->daemon) {
-            snprintf(err, err_size, "cannot serve HTTP on %s", cfg->listen_address);
-            close(fd);
-        }
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.data},
+                                   {MHD_OPTION_HTTPS_MEM_KEY, 0, key.data},
+                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, tls_priorities},
+                                   {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+    gw->listen_fd = listen_on(cfg->listen_address, err, err_size);
+    bool ok = gw->listen_fd >= 0;
+    if (ok && !start_daemons(gw, flags, flags & MHD_USE_TLS ? tls : plain)) {
+        snprintf(err, err_size, "cannot serve HTTP on %s", cfg->listen_address);
+        stop_listening(gw);
+        stop_daemons(gw);
+        ok = false;
     }
     buf_fini(&certificate);
     buf_fini(&key);
-    return gw->daemon != NULL;
+    return ok;
 }
 
 /* Waits until the count is zero or the time has come. */
@@ -412,14 +555,14 @@ void
 http_stop(struct gateway *gw)
 {
     hand_over(gw);
-    int fd = MHD_quiesce_daemon(gw->daemon);
+    stop_listening(gw);
     wait_for_none(&gw->in_flight, clock_now() + gw->cfg->drain_timeout);
     upstream_cancel_all(gw->upstream);
     /* A daemon with suspended connections cannot be stopped; cancelled calls end at once. */
     wait_for_none(&gw->suspended, NSEC_NEVER);
     wait_for_none(&gw->in_flight, clock_now() + LAST_ANSWERS);
     websockets_stop(gw->websockets);
-    MHD_stop_daemon(gw->daemon);
-    if (fd >= 0)
-        close(fd);
+    for (int i = 0; i < gw->loop_count; i++)
+        loop_stop(gw->loops[i]);
+    stop_daemons(gw);
 }

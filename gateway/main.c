@@ -34,32 +34,55 @@ raise_file_limit(int64_t connections)
                     log_uint("wanted", (uint64_t)want));
 }
 
+/* Few: what many connections bring at once goes to the server in one write, and of the cores half
+ * are the server's where both share them. */
+static void
+make_loops(struct gateway *gw)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t set = gw->cfg->threads;
+    gw->loop_count = (int)(set > 0 ? set : cores > 3 ? cores / 2 : 1);
+    if (gw->loop_count > LOOPS_MAX)
+        gw->loop_count = LOOPS_MAX;
+    for (int i = 0; i < gw->loop_count; i++)
+        gw->loops[i] = loop_new(i);
+}
+
+/* The content of a file that a setting names; an empty setting leaves it empty. */
+static bool
+read_setting(const char *name, const char *path, struct buf *out, char *err, size_t err_size)
+{
+    if (!*path || read_file(path, out))
+        return true;
+    snprintf(err, err_size, "%s: %s cannot be read", name, path);
+    return false;
+}
+
 static bool
 start_upstream(struct gateway *gw, char *err, size_t err_size)
 {
     const struct config *cfg = gw->cfg;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct upstream_options o = {
-        .target = cfg->upstream,
-        /* Fewer connections carry more calls in each write: with one instead of two on two cores a
-         * call costs a third less CPU. Half of the cores is the server's where both share them. */
-        .channels = (int)(cfg->upstream_channels > 0 ? cfg->upstream_channels
-                          : cores > 3                ? cores / 2
-                                                     : 1),
-        .max_message = (int)cfg->max_answer,
-    };
-    struct buf ca;
+    struct buf ca, certificate, key;
     buf_init(&ca, PEM_MAX);
-    if (*cfg->upstream_ca && !read_file(cfg->upstream_ca, &ca)) {
-        snprintf(err, err_size, "upstream-ca: %s cannot be read", cfg->upstream_ca);
-        return false;
+    buf_init(&certificate, PEM_MAX);
+    buf_init(&key, PEM_MAX);
+    if (read_setting("upstream-ca", cfg->upstream_ca, &ca, err, err_size) &&
+        read_setting("upstream-certificate", cfg->upstream_certificate, &certificate, err,
+                     err_size) &&
+        read_setting("upstream-key", cfg->upstream_key, &key, err, err_size)) {
+        struct upstream_options o = {
+            .target = cfg->upstream,
+            .ca = ca.data,
+            .certificate = certificate.data,
+            .key = key.data,
+            .connections = (int)(cfg->upstream_channels > 0 ? cfg->upstream_channels : 1),
+            .max_message = (int)cfg->max_answer,
+        };
+        gw->upstream = upstream_new(&o, gw->loops, gw->loop_count, err, err_size);
     }
-    o.ca = ca.data;
-    gw->upstream = upstream_new(&o);
-    if (!gw->upstream)
-        snprintf(err, err_size, "upstream: %s is not an address, or addresses with commas",
-                 cfg->upstream);
     buf_fini(&ca);
+    buf_fini(&certificate);
+    buf_fini(&key);
     return gw->upstream != NULL;
 }
 
@@ -103,17 +126,24 @@ start(struct gateway *gw, char *err, size_t err_size)
     gw->websockets = websockets_new(gw);
     gw->guard = guard_new(gw->cfg->read_timeout);
     raise_file_limit(gw->cfg->max_connections);
-    return start_upstream(gw, err, err_size) && http_start(gw, err, err_size);
+    make_loops(gw);
+    if (!start_upstream(gw, err, err_size) || !http_start(gw, err, err_size))
+        return false;
+    for (int i = 0; i < gw->loop_count; i++)
+        loop_start(gw->loops[i]);
+    return true;
 }
 
 static void
 stop(struct gateway *gw)
 {
-    if (gw->daemon)
+    if (gw->daemons)
         http_stop(gw);
     if (gw->upstream)
         upstream_free(gw->upstream);
     cache_free(gw->cache);
+    for (int i = 0; i < gw->loop_count; i++)
+        loop_free(gw->loops[i]);
     if (gw->websockets)
         websockets_free(gw->websockets);
     if (gw->watch)
@@ -184,7 +214,7 @@ start_log(const struct config *cfg)
 }
 
 int
-main(int argc, char **argv)
+gateway_main(int argc, char **argv)
 {
     struct config cfg;
     char err[512];

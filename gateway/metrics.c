@@ -125,8 +125,6 @@ void
 metrics_write(const struct gateway *gw, struct buf *out)
 {
     struct metrics *m = gw->metrics;
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(gw->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     buf_puts(out, "# TYPE luna_gateway_requests_total counter\n"
                   "# TYPE luna_gateway_request_seconds histogram\n"
                   "# TYPE luna_gateway_received_bytes_total counter\n"
@@ -137,7 +135,7 @@ metrics_write(const struct gateway *gw, struct buf *out)
     for (size_t i = 0; i <= m->method_count; i++)
         write_row(&m->rows[i], out);
     buf_printf(out, "luna_gateway_requests_in_flight %d\n", atomic_load(&gw->in_flight));
-    buf_printf(out, "luna_gateway_connections %u\n", info ? info->num_connections : 0);
+    buf_printf(out, "luna_gateway_connections %u\n", http_connections(gw));
     buf_printf(out, "luna_gateway_upstream_ready %d\n", upstream_ready(gw->upstream) ? 1 : 0);
     if (gw->cache)
         cache_metrics(gw->cache, out);

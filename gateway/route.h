@@ -18,7 +18,7 @@
 #include "gateway/json.h"
 #include "gateway/schema.h"
 
-#define ROUTE_SEGMENTS_MAX 64 /* a longer path is not found */
+#define ROUTE_SEGMENTS_MAX 32 /* a longer path is not found */
 #define ROUTE_FIELDS_MAX   8  /* fields in a variable's path: "a.b.c" are three */
 
 enum route_verb {

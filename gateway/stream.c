@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define PENDING_ENOUGH (64 << 10) /* bytes for the client, from which on no more is asked for */
-#define BLOCK_BYTES    (1 << 10)  /* for HTTP/1.0; chunks are made where they are sent from */
+#define BLOCK_BYTES    256        /* for HTTP/1.0; chunks are made where they are sent from */
 
 enum stream_format { FORMAT_NDJSON, FORMAT_SSE, FORMAT_BYTES, FORMAT_FRAMES };
 
@@ -36,12 +36,10 @@ struct stream {
 static void
 wake(struct stream *s)
 {
-    struct gateway *gw = s->x->gw;
     if (!s->suspended || s->gone)
         return;
     s->suspended = false;
-    MHD_resume_connection(s->x->conn);
-    atomic_fetch_sub(&gw->suspended, 1);
+    http_resume(s->x);
 }
 
 static void
@@ -119,15 +117,13 @@ put_message(struct stream *s, struct str wire)
 }
 
 static void
-on_message(struct upstream_call *c, grpc_byte_buffer *message)
+on_message(struct upstream_call *c, struct str message)
 {
     struct exchange *x = container_of(c, struct exchange, call);
     struct stream *s = x->stream;
-    struct arena scratch;
-    arena_init(&scratch, 0);
     pthread_mutex_lock(&s->lock);
     size_t before = s->pending.len;
-    if (!s->ended && !put_message(s, upstream_bytes(message, &scratch))) {
+    if (!s->ended && !put_message(s, message)) {
         /* A message that has no JSON ends the stream, in a form that the client can read. */
         s->pending.len = before;
         s->pending.overflow = false;
@@ -142,7 +138,6 @@ on_message(struct upstream_call *c, grpc_byte_buffer *message)
     bool cancel = s->ended || s->gone;
     wake(s);
     pthread_mutex_unlock(&s->lock);
-    arena_fini(&scratch);
     if (cancel)
         upstream_cancel(c);
     if (next)
@@ -201,8 +196,7 @@ on_room(void *cls, uint64_t at, char *to, size_t max)
         n = s->broken ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     } else {
         s->suspended = true;
-        atomic_fetch_add(&x->gw->suspended, 1);
-        MHD_suspend_connection(x->conn);
+        http_suspend(x);
     }
     pthread_mutex_unlock(&s->lock);
     if (next)
@@ -238,8 +232,7 @@ stream_start(struct exchange *x, struct str message)
     x->call.on_message = on_message;
     atomic_fetch_add(&x->refs, 1); /* the call's */
     s->suspended = true;
-    atomic_fetch_add(&gw->suspended, 1);
-    MHD_suspend_connection(x->conn);
+    http_suspend(x);
     nsec_t deadline = x->in.timeout > 0 ? clock_now() + x->in.timeout : NSEC_NEVER;
     upstream_stream(gw->upstream, &x->call, b->method->path, &message, true, x->in.forwarded,
                     x->in.forwarded_count, deadline);

@@ -107,19 +107,17 @@ static bool
 may_go_again(struct exchange *x)
 {
     struct upstream_call *c = &x->call;
-    return c->status == UNAVAILABLE && c->headers.count == 0 && c->trailers.count == 0 &&
-           x->attempts < AGAIN_MAX && policy(x, POLICY_IDEMPOTENT) &&
-           !atomic_load(&x->gw->draining) && x->deadline > clock_now() && take_tokens(x->gw);
+    return c->status == UNAVAILABLE && !c->answered && x->attempts < AGAIN_MAX &&
+           policy(x, POLICY_IDEMPOTENT) && !atomic_load(&x->gw->draining) &&
+           x->deadline > clock_now() && take_tokens(x->gw);
 }
 
-/* Back to the connection's own thread: this one serves many, there the answer is written. */
+/* The answer is written when libmicrohttpd asks for it. */
 static void
 hand_back(struct exchange *x, enum exchange_stage stage)
 {
-    struct gateway *gw = x->gw;
     x->stage = stage;
-    MHD_resume_connection(x->conn); /* the exchange may be gone behind it */
-    atomic_fetch_sub(&gw->suspended, 1);
+    http_resume(x);
 }
 
 static void
@@ -128,7 +126,6 @@ on_ready(struct upstream_call *c)
     hand_back(container_of(c, struct exchange, call), EXCHANGE_AGAIN);
 }
 
-/* On the upstream's thread. */
 static void
 on_end(struct upstream_call *c)
 {
@@ -148,8 +145,7 @@ call_unary(struct exchange *x)
 {
     struct gateway *gw = x->gw;
     x->call.on_end = on_end;
-    atomic_fetch_add(&gw->suspended, 1);
-    MHD_suspend_connection(x->conn);
+    http_suspend(x);
     upstream_unary(gw->upstream, &x->call, x->match.binding->method->path,
                    (struct str){x->message.data, x->message.len}, x->in.forwarded,
                    x->in.forwarded_count, x->deadline);
@@ -161,7 +157,6 @@ unary_again(struct exchange *x)
     x->attempts++;
     watch_remove(x->gw->watch, x);
     upstream_call_fini(&x->call);
-    memset(&x->call, 0, sizeof(x->call));
     x->stage = EXCHANGE_WAITING;
     call_unary(x);
     watch_add(x->gw->watch, x);
@@ -230,6 +225,9 @@ unary_ask(struct exchange *x)
     x->stage = EXCHANGE_WAITING;
     if (x->match.binding->method->server_streaming) {
         stream_start(x, (struct str){message->data, message->len});
+        buf_fini(message); /* it was copied, and a stream may be long */
+        x->received_bytes += x->body.len;
+        buf_fini(&x->body);
     } else {
         x->deadline = deadline_of(x);
         call_unary(x);

@@ -66,19 +66,16 @@ static void
 suspend(struct upload *u)
 {
     u->suspended = true;
-    atomic_fetch_add(&u->x->gw->suspended, 1);
-    MHD_suspend_connection(u->x->conn);
+    http_suspend(u->x);
 }
 
 static void
 wake(struct upload *u)
 {
-    struct gateway *gw = u->x->gw;
     if (!u->suspended || u->gone)
         return;
     u->suspended = false;
-    MHD_resume_connection(u->x->conn);
-    atomic_fetch_sub(&gw->suspended, 1);
+    http_resume(u->x);
 }
 
 /* The exchange holds the answer. In the middle of the body it is given at once, where that can be:
@@ -249,11 +246,10 @@ take_end(struct upload *u)
 /* ---- from the server ---- */
 
 static void
-on_sent(struct upstream_call *c, bool ok)
+on_sent(struct upstream_call *c)
 {
     struct exchange *x = container_of(c, struct exchange, call);
     struct upload *u = x->upload;
-    (void)ok; /* the call's end tells */
     pthread_mutex_lock(&u->lock);
     sendq_sent(&u->queue);
     if (!u->whole && !sendq_full(&u->queue))
@@ -262,16 +258,12 @@ on_sent(struct upstream_call *c, bool ok)
 }
 
 static void
-on_message(struct upstream_call *c, grpc_byte_buffer *message)
+on_message(struct upstream_call *c, struct str message)
 {
     struct exchange *x = container_of(c, struct exchange, call);
     struct upload *u = x->upload;
-    struct arena scratch;
-    arena_init(&scratch, 0);
-    struct str bytes = upstream_bytes(message, &scratch);
     buf_clear(&u->answer);
-    buf_put(&u->answer, bytes.p, bytes.n);
-    arena_fini(&scratch);
+    buf_put(&u->answer, message.p, message.n);
     upstream_next(c);
 }
 

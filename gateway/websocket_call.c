@@ -33,10 +33,9 @@ refuse_json(struct websocket *ws, const struct json_error *err)
 /* ---- from the server ---- */
 
 static void
-on_sent(struct upstream_call *c, bool ok)
+on_sent(struct upstream_call *c)
 {
     struct websocket *ws = container_of(c, struct exchange, call)->websocket;
-    (void)ok; /* the call's end tells */
     pthread_mutex_lock(&ws->lock);
     sendq_sent(&ws->queue);
     websocket_flush(ws); /* and reads again, when it had to wait */
@@ -60,21 +59,18 @@ put_message(struct websocket *ws, struct str wire)
 }
 
 static void
-on_message(struct upstream_call *c, grpc_byte_buffer *message)
+on_message(struct upstream_call *c, struct str message)
 {
     struct websocket *ws = container_of(c, struct exchange, call)->websocket;
-    struct arena scratch;
-    arena_init(&scratch, 0);
     pthread_mutex_lock(&ws->lock);
     bool leave = ws->gone || ws->close_code;
-    if (!leave && !put_message(ws, upstream_bytes(message, &scratch))) {
+    if (!leave && !put_message(ws, message)) {
         answer_refuse(ws->x, REASON_INTERNAL_ERROR, NULL, NULL);
         fail(ws);
     }
     ws->wants_next = !leave;
     websocket_flush(ws); /* asks for the next, or will when the client has taken enough */
     pthread_mutex_unlock(&ws->lock);
-    arena_fini(&scratch);
     if (leave)
         upstream_cancel(c);
 }

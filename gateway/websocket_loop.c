@@ -162,7 +162,7 @@ drop(struct websocket *ws)
     pthread_mutex_unlock(&all->lock);
     if (cancel)
         upstream_cancel(&ws->x->call);
-    MHD_upgrade_action(ws->upgrade, MHD_UPGRADE_ACTION_CLOSE); /* it may be freed behind it */
+    http_close_upgraded(ws->x, ws->upgrade);
 }
 
 static void
@@ -285,7 +285,7 @@ websocket_add(struct websocket *ws)
     pthread_mutex_unlock(&all->lock);
     if (stopped) {
         ws->gone = true;
-        MHD_upgrade_action(ws->upgrade, MHD_UPGRADE_ACTION_CLOSE);
+        http_close_upgraded(ws->x, ws->upgrade);
         return;
     }
     pthread_mutex_lock(&ws->lock);
