@@ -22,3 +22,6 @@ $$;
 CREATE TRIGGER api_key_events AFTER INSERT OR UPDATE OF key_hash, revoked_at ON api_key
     FOR EACH ROW EXECUTE FUNCTION luna_api_key_events();
 
+
+ALTER TABLE api_key DROP COLUMN updated_at;
+DROP TABLE idempotent_call;

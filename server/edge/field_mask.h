@@ -21,9 +21,9 @@ struct field_mask {
 /* The paths of a google.protobuf.FieldMask message pointer, NULL: none. */
 #define FIELD_MASK(m) ((m) ? (struct field_mask){(m)->paths, (m)->n_paths} : (struct field_mask){0})
 
-/* Copies what the mask names from `from` to `into`, messages of one type; without a path in the mask
- * every field. What `from` does not have is cleared. Shares memory with `from`. `rules`: of the
- * type, or NULL. Fails: BAD_FIELD "update_mask" with each path that names nothing. */
+/* Copies what the mask names from `from` to `into`, messages of one type; without a path in the
+ * mask every field. What `from` does not have is cleared. Shares memory with `from`. `rules`: of
+ * the type, or NULL. Fails: BAD_FIELD "update_mask" with each path that names nothing. */
 enum status field_mask_merge(struct ctx *ctx, struct field_mask mask, const struct rpc_rules *rules,
                              const ProtobufCMessage *from, ProtobufCMessage *into) WARN_UNUSED;
 

@@ -128,8 +128,7 @@ find(struct ctx *ctx, struct keyed_call *k)
     struct db_arg args[2];
     struct idempotent_call row;
     bool found = false;
-    enum status st =
-        db_maybe(ctx, &sql_idempotency_find, key_args(ctx, k, args), &row, &found);
+    enum status st = db_maybe(ctx, &sql_idempotency_find, key_args(ctx, k, args), &row, &found);
     return st == OK && found ? judge(ctx, k, &row) : st;
 }
 
@@ -138,13 +137,12 @@ static enum status
 put(struct ctx *ctx, struct keyed_call *k, struct str answer, bool *ret_taken)
 {
     int64_t n = 0;
-    enum status st = db_exec(ctx, &sql_idempotency_claim,
-                             DB_ARGS(db_int8(ctx->who.account_id),
-                                     db_bytea(k->seal.hash, SEAL_HASH),
-                                     db_bytea(k->request, SEAL_HASH),
-                                     db_opt(answer.p != NULL, db_bytea(answer.p, answer.n)),
-                                     db_int8(settings.keep_us)),
-                             &n);
+    enum status st = db_exec(
+        ctx, &sql_idempotency_claim,
+        DB_ARGS(db_int8(ctx->who.account_id), db_bytea(k->seal.hash, SEAL_HASH),
+                db_bytea(k->request, SEAL_HASH),
+                db_opt(answer.p != NULL, db_bytea(answer.p, answer.n)), db_int8(settings.keep_us)),
+        &n);
     *ret_taken = n > 0;
     return st;
 }
@@ -234,8 +232,8 @@ work_with_claim(struct call *call, struct keyed_call *k)
 {
     struct ctx *ctx = &call->ctx;
     bool taken = false;
-    enum status st = db_exec(ctx, &sql_idempotency_purge, DB_ARGS(db_int8(ctx->who.account_id)),
-                             NULL);
+    enum status st =
+        db_exec(ctx, &sql_idempotency_purge, DB_ARGS(db_int8(ctx->who.account_id)), NULL);
     if (st == OK)
         st = put(ctx, k, (struct str){NULL, 0}, &taken);
     if (st == OK && !taken) {

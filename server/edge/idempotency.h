@@ -1,11 +1,12 @@
 /*
  * Idempotency keys (CONTRACT, "Changes"): a change that comes with a key is made once. The key is
- * the metadata idempotency-key, or the request's string field request_id; it belongs to the account.
+ * the metadata idempotency-key, or the request's string field request_id; it belongs to the
+ * account.
  *
- *   the same key, the same request      the first answer again, with the header idempotency-replayed
- *   the same key, another request       BAD_FIELD
- *   the first call has not ended        IDEMPOTENCY_KEY_IN_USE
- *   the call failed                     the key is free again: nothing is kept of it
+ *   the same key, the same request      the first answer again, with the header
+ * idempotency-replayed the same key, another request       BAD_FIELD the first call has not ended
+ * IDEMPOTENCY_KEY_IN_USE the call failed                     the key is free again: nothing is kept
+ * of it
  *
  * A method says with (luna.v1.method).idempotency_keys how it keeps the promise. TRANSACTION: the
  * handler runs in one transaction with the key and the answer, so that a server that dies at any

@@ -71,8 +71,8 @@ name_of(struct arena *a, const struct limit_rule *r)
 static Limit *
 limit_new(struct arena *a, int64_t units, int64_t period_ms, char *name)
 {
-    Limit *m = rpc_new(
-        a, Limit, envoy__service__ratelimit__v3__rate_limit_response__rate_limit__descriptor);
+    Limit *m = rpc_new(a, Limit,
+                       envoy__service__ratelimit__v3__rate_limit_response__rate_limit__descriptor);
     m->requests_per_unit = units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
     for (size_t u = 1; u < ARRAY_LEN(unit_ms); u++)
         if (unit_ms[u] == period_ms)
@@ -97,8 +97,7 @@ read_override(struct work *w, size_t i, struct gate_limit *l, Limit **ret)
     l->capacity = units < GATE_MAX_CAPACITY ? units : GATE_MAX_CAPACITY;
     l->unit_us = units > 0 ? (us + units - 1) / units : 1;
     if (l->unit_us > GATE_MAX_UNIT_US)
-        return fail_field(w->ctx,
-                          arena_printf(w->ctx->arena, "descriptors[%zu].limit.unit", i),
+        return fail_field(w->ctx, arena_printf(w->ctx->arena, "descriptors[%zu].limit.unit", i),
                           "is too long for so few requests");
     return OK;
 }
@@ -147,8 +146,9 @@ read_descriptor(struct work *w, size_t i)
     const Descriptor *d = w->req->descriptors[i];
     struct limit_entry entries[LIMIT_RULES_MAX_ENTRIES];
     struct arena *a = w->ctx->arena;
-    w->resp->statuses[i] = rpc_new(
-        a, Status, envoy__service__ratelimit__v3__rate_limit_response__descriptor_status__descriptor);
+    w->resp->statuses[i] =
+        rpc_new(a, Status,
+                envoy__service__ratelimit__v3__rate_limit_response__descriptor_status__descriptor);
     w->resp->statuses[i]->code = CODE(OK);
     if (d->n_entries < 1)
         return fail_field(w->ctx, arena_printf(a, "descriptors[%zu].entries", i), "is required");

@@ -49,8 +49,8 @@ enum status limit_rules_delete(struct ctx *ctx, int64_t rule_id) WARN_UNUSED;
 enum status limit_rules_get(struct ctx *ctx, const struct limit_rule **ret,
                             size_t *ret_n) WARN_UNUSED;
 
-/* The rule for a descriptor: same keys in the same order, values equal or any; the one with an exact
- * value for an earlier key. NULL: none. Suspends: never. */
+/* The rule for a descriptor: same keys in the same order, values equal or any; the one with an
+ * exact value for an earlier key. NULL: none. Suspends: never. */
 const struct limit_rule *limit_rules_match(const struct limit_rule *rules, size_t rule_count,
                                            const char *domain, const struct limit_entry *entries,
                                            size_t n);

@@ -81,7 +81,8 @@ fail_changed(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated
     enum status st = updated_at != 0 ? quota_key_lock(ctx, account_id, key_id, &now) : OK;
     if (st != OK)
         return st;
-    return updated_at != 0 ? fail_plain(ctx, CHANGED_MEANWHILE) : fail_plain(ctx, API_KEY_NOT_FOUND);
+    return updated_at != 0 ? fail_plain(ctx, CHANGED_MEANWHILE)
+                           : fail_plain(ctx, API_KEY_NOT_FOUND);
 }
 
 enum status

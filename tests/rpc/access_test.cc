@@ -1,7 +1,7 @@
 /*
  * Who may do what: every method of every service, by every role, on ids of every kind, against what
- * the methods' own options say. A new service is covered by existing; what it needs to succeed is a line
- * in access_world.h.
+ * the methods' own options say. A new service is covered by existing; what it needs to succeed is a
+ * line in access_world.h.
  */
 #include <gtest/gtest.h>
 
@@ -121,9 +121,9 @@ class Matrix : public testing::Test
     static std::string possessions()
     {
         std::string all;
-        for (const char *table : {"account", "api_key", "kalman_filter", "counts_space",
-                                  "counts_doorway", "counts_dpu", "counts_assignment",
-                                  "counts_reading", "counts_calibration", "limit_rule"})
+        for (const char *table :
+             {"account", "api_key", "kalman_filter", "counts_space", "counts_doorway", "counts_dpu",
+              "counts_assignment", "counts_reading", "counts_calibration", "limit_rule"})
             all += pg_->value("access",
                               std::string("SELECT string_agg(row, '\n' ORDER BY row) FROM "
                                           "(SELECT (to_jsonb(t) - 'last_used_at' - 'quota_used')"

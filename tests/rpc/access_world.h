@@ -1,6 +1,6 @@
 /*
- * For the access matrix: two accounts with one of everything, made through the API, and requests for
- * any method whose ids point where a test wants.
+ * For the access matrix: two accounts with one of everything, made through the API, and requests
+ * for any method whose ids point where a test wants.
  */
 #ifndef LUNA_TESTS_RPC_ACCESS_WORLD_H
 #define LUNA_TESTS_RPC_ACCESS_WORLD_H
@@ -38,18 +38,21 @@ inline const std::map<std::string, std::string> kAliases = {{"ingress_space_id",
                                                             {"space_ids", "space_id"}};
 
 /*
- * What a method needs besides its ids to succeed, as protobuf text; $x is a name not used yet. A method
- * that is not here is called with its ids and whatever its rules require.
+ * What a method needs besides its ids to succeed, as protobuf text; $x is a name not used yet. A
+ * method that is not here is called with its ids and whatever its rules require.
  */
 inline const std::map<std::string, std::string> kHints = {
     {"Kalman.Filter", "results: [1, 2] observation_variance: 1 level_variance: 1"},
     {"Kalman.Smooth", "results: [1, 2, 3] model {%level}"},
     {"Kalman.Forecast", "results: [1, 2, 3] horizon: 1 model {%level}"},
     {"Kalman.Simulate", "results: [1, 2, 3] draws: 1 model {%level}"},
-    {"Kalman.Fit", "results: [1, 2, 3, 4, 5, 4, 3, 2] model {structural {trend: TREND_LOCAL_LEVEL}}"},
-    {"Kalman.Select", "results: [1, 2, 3, 4, 5, 4, 3, 2] models {structural {trend: TREND_LOCAL_LEVEL}}"},
+    {"Kalman.Fit",
+     "results: [1, 2, 3, 4, 5, 4, 3, 2] model {structural {trend: TREND_LOCAL_LEVEL}}"},
+    {"Kalman.Select",
+     "results: [1, 2, 3, 4, 5, 4, 3, 2] models {structural {trend: TREND_LOCAL_LEVEL}}"},
     {"Kalman.Diagnose", "results: [1, 2, 4, 3, 5, 6, 4, 3, 2, 3, 4, 6] model {%level}"},
     {"Kalman.FilterBatch", "series {results: [1, 2]} model {%level}"},
+    {"Kalman.FilterBatchStream", "series {results: [1, 2]} model {%level}"},
     {"Kalman.FilterStream", "model {%level}"},
     {"Kalman.CreateFilter", "filter_id: '$x' model {%level}"},
     {"Kalman.Append", "observations {sequence: 1 values: 1}"},
@@ -105,7 +108,8 @@ class World
         std::string of = "account_id: " + t["account_id"];
         t["key_id"] = get(call("Quota", "CreateApiKey", admin, of), "api_key.key_id");
         t["plan_id"] =
-            get(call("Quota", "CreatePlan", admin, "plan {plan_name: '$x' quota_limit: 1000000}"), "plan.plan_id");
+            get(call("Quota", "CreatePlan", admin, "plan {plan_name: '$x' quota_limit: 1000000}"),
+                "plan.plan_id");
         t["filter_id"] =
             get(call("Kalman", "CreateFilter", key, "model {%level}"), "filter.filter_id");
         t["request_id"] = get(call("Limiter", "Reserve", key, "request_id: '$x' cost: 1"),
@@ -115,9 +119,9 @@ class World
                            "rule.rule_id");
         t["space_id"] =
             get(call("Counts", "CreateSpace", key, "name: 'of " + account + "'"), "space.space_id");
-        t["doorway_id"] = get(call("Counts", "CreateDoorway", key,
-                                   "name: 'door' ingress_space_id: " + t["space_id"]),
-                              "doorway.doorway_id");
+        t["doorway_id"] = get(
+            call("Counts", "CreateDoorway", key, "name: 'door' ingress_space_id: " + t["space_id"]),
+            "doorway.doorway_id");
         t["dpu_id"] = get(call("Counts", "CreateDpu", key, "dpu_id: $n"), "dpu.dpu_id");
         t["assignment_id"] = get(call("Counts", "CreateAssignment", key,
                                       "dpu_id: " + t["dpu_id"] + " doorway_id: " + t["doorway_id"] +
@@ -151,12 +155,21 @@ class World
     std::string request(const pb::MethodDescriptor *m, const Things &things)
     {
         std::unique_ptr<pb::Message> req(factory_.GetPrototype(m->input_type())->New());
-        auto hint = kHints.find(short_name(m));
-        if (hint != kHints.end())
+        std::string name = short_name(m);
+        auto hint = kHints.find(name);
+        if (hint != kHints.end()) {
             read(fill(hint->second), req.get());
+        } else if (name.size() > 6 && name.substr(name.size() - 6) == "Stream" &&
+                   kHints.count(name.substr(0, name.size() - 6)) == 1 && wrapped_request(m)) {
+            /* The same request, answered in parts. */
+            read("request {" + fill(kHints.at(name.substr(0, name.size() - 6))) + "}", req.get());
+        }
         std::set<std::string> kinds;
-        for (int i = 0; i < m->input_type()->field_count(); i++)
-            set_id(m, m->input_type()->field(i), things, &kinds, req.get());
+        const pb::FieldDescriptor *wrapped = wrapped_request(m);
+        pb::Message *body =
+            wrapped ? req->GetReflection()->MutableMessage(req.get(), wrapped) : req.get();
+        for (int i = 0; i < body->GetDescriptor()->field_count(); i++)
+            set_id(m, body->GetDescriptor()->field(i), things, &kinds, body);
         return req->SerializeAsString();
     }
 
@@ -171,8 +184,10 @@ class World
     static Things ids_of(const pb::MethodDescriptor *m)
     {
         Things out;
-        for (int i = 0; i < m->input_type()->field_count(); i++) {
-            const pb::FieldDescriptor *f = m->input_type()->field(i);
+        const pb::Descriptor *type =
+            wrapped_request(m) ? wrapped_request(m)->message_type() : m->input_type();
+        for (int i = 0; i < type->field_count(); i++) {
+            const pb::FieldDescriptor *f = type->field(i);
             if (!id_name(m, f).empty() && id_name(m, f) != "plan_id")
                 out[f->name()] = id_name(m, f);
         }
@@ -220,6 +235,13 @@ class World
     {
         return f->is_repeated() ? &m.GetReflection()->GetRepeatedMessage(m, f, 0)
                                 : &m.GetReflection()->GetMessage(m, f);
+    }
+
+    /* The field that holds another method's request; nullptr: none. */
+    static const pb::FieldDescriptor *wrapped_request(const pb::MethodDescriptor *m)
+    {
+        const pb::FieldDescriptor *f = m->input_type()->FindFieldByName("request");
+        return f && f->message_type() ? f : nullptr;
     }
 
     /* The thing that a field names; "": none. */

@@ -1,4 +1,5 @@
-/* Changes with an idempotency key happen once: in a storm, over a kill at each point, over expiry. */
+/* Changes with an idempotency key happen once: in a storm, over a kill at each point, over expiry.
+ */
 #include <atomic>
 #include <random>
 #include <set>
@@ -317,8 +318,8 @@ TEST(Idempotency, KilledBetweenEffectAndAnswer)
         EXPECT_EQ(o.code, 0) << o.message;
         EXPECT_EQ(replayed(o), point == "idempotency_kept");
         EXPECT_EQ(count(db, "api_key"), 2);
-        Answer<Luna__V1__CreateApiKeyResponse> made(
-            o, &luna__v1__create_api_key_response__descriptor);
+        Answer<Luna__V1__CreateApiKeyResponse> made(o,
+                                                    &luna__v1__create_api_key_response__descriptor);
         Channel other(server.target());
         EXPECT_EQ(unary(other, std::string(kQuota) + "GetAccount", "", bearer(made->key)).code, 0)
             << "the key that was answered works";

@@ -97,8 +97,8 @@ TEST(Update, Account)
     EXPECT_EQ(q.call("UpdateAccount", "account_id: 2 quota_limit: 7", match).code, 9);
     EXPECT_EQ(q.call("UpdateAccount", "account_id: 2 quota_limit: 7 etag: 'x'", admin).code, 3);
     q.call("GetAccount", "account_id: 2", admin);
-    o = q.call("UpdateAccount",
-               "account_id: 2 quota_limit: 7 etag: '" + q.text("etag") + "'", admin);
+    o = q.call("UpdateAccount", "account_id: 2 quota_limit: 7 etag: '" + q.text("etag") + "'",
+               admin);
     EXPECT_EQ(o.code, 0) << o.message;
     EXPECT_TRUE(has(q.said, "quota_limit: 7")) << q.said;
     const std::string seen = q.text("etag");
@@ -106,8 +106,8 @@ TEST(Update, Account)
     ASSERT_EQ(q.call("CreatePlan", "plan {plan_name: 'p' quota_limit: 3}", admin).code, 0);
     const std::string plan = "account_id: 2 plan_id: 1 etag: '";
     EXPECT_EQ(q.call("SetAccountPlan", plan + seen + "'", admin).code, 9);
-    EXPECT_EQ(q.call("SetAccountPlan", "account_id: 99 plan_id: 1 etag: '" + seen + "'", admin).code,
-              5);
+    EXPECT_EQ(
+        q.call("SetAccountPlan", "account_id: 99 plan_id: 1 etag: '" + seen + "'", admin).code, 5);
     q.call("GetAccount", "account_id: 2", admin);
     EXPECT_EQ(q.call("SetAccountPlan", plan + q.text("etag") + "'", admin).code, 0);
 }
@@ -155,7 +155,8 @@ TEST(Update, Plan)
     EXPECT_EQ(q.call("UpdatePlan", "plan_id: 1 plan {quota_limit: 3}", admin).code, 3)
         << "a plan without a name";
 
-    for (const char *path : {"nothing", "key_rate.nothing", "quota_limit.units", "", "plan_name."}) {
+    for (const char *path :
+         {"nothing", "key_rate.nothing", "quota_limit.units", "", "plan_name."}) {
         o = q.call("UpdatePlan",
                    std::string("plan_id: 1 plan {} update_mask {paths: '") + path + "'}", admin);
         EXPECT_EQ(o.code, 3) << path;
@@ -181,10 +182,11 @@ TEST(Update, ApiKey)
     EXPECT_EQ(q.call("GetUsage", "", key).code, 0);
     const std::string which = "account_id: 1 key_id: 2 ";
 
-    Outcome o = q.call("UpdateApiKey",
-                       which + "api_key {name: 'new' scopes: 'kalman' role: ROLE_ADMIN prefix: 'x'} "
-                               "update_mask {paths: ['name', 'role', 'prefix']}",
-                       admin);
+    Outcome o =
+        q.call("UpdateApiKey",
+               which + "api_key {name: 'new' scopes: 'kalman' role: ROLE_ADMIN prefix: 'x'} "
+                       "update_mask {paths: ['name', 'role', 'prefix']}",
+               admin);
     ASSERT_EQ(o.code, 0) << o.message;
     EXPECT_TRUE(has(q.said, "name: \"new\"") && has(q.said, "ROLE_MEMBER")) << q.said;
     EXPECT_FALSE(has(q.said, "scopes")) << q.said;
