@@ -110,7 +110,8 @@ write_innovations(const struct asked *asked, Luna__V1__FilterResponse *resp)
     for (size_t i = 0; i < n; i++) {
         bool diffuse = a->filtered.kind[i] == SSM_DIFFUSE;
         resp->innovations[i] = diffuse ? 0 : a->filtered.v[i];
-        resp->innovation_variances[i] = diffuse ? INFINITY : a->filtered.f[i];
+        double v = a->filtered.f[i];
+        resp->innovation_variances[i] = diffuse ? INFINITY : v < 0 ? 0 : v; /* rounding of a zero */
     }
 }
 

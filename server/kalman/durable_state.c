@@ -205,11 +205,11 @@ durable_walk_estimate(const struct durable_walk *w, struct arena *a, struct dura
     ret->signal = arena_array(a, p, sizeof(double));
     ret->signal_variances = arena_array(a, p, sizeof(double));
     for (size_t j = 0; j < m; j++) {
-        if (ssm_run_is_diffuse(f, j))
-            variance[j * m + j] = INFINITY;
+        double *v = &variance[j * m + j];
+        *v = ssm_run_is_diffuse(f, j) ? INFINITY : *v < 0 ? 0 : *v; /* as ssm_filter keeps it */
     }
     for (size_t j = 0; j < states; j++)
-        ret->variances[j] = variance[j * m + j] < 0 ? 0 : variance[j * m + j]; /* as in Filter */
+        ret->variances[j] = variance[j * m + j];
     const struct kalman_table t = {
         .values = ret->means, .variances = variance, .times = 1, .width = m, .square = true};
     kalman_signal(w->model, &t, false, ret->signal, ret->signal_variances);

@@ -291,9 +291,9 @@ keep_updated(struct ssm_run *f, size_t t, size_t m, bool was_diffuse)
     if (f->keep & SSM_KEEP_FILTERED) {
         memcpy(o->att + t * m, f->a, m * sizeof(double));
         memcpy(o->ptt + t * m * m, ssm_run_variance(f), m * m * sizeof(double));
-        for (size_t j = 0; f->diffuse && j < m; j++) {
-            if (ssm_run_is_diffuse(f, j))
-                o->ptt[t * m * m + j * m + j] = INFINITY;
+        for (size_t j = 0; j < m; j++) {
+            double *v = &o->ptt[t * m * m + j * m + j];
+            *v = ssm_run_is_diffuse(f, j) ? INFINITY : *v < 0 ? 0 : *v; /* rounding of a zero */
         }
     }
     if (f->keep & SSM_KEEP_INNOVATIONS)
