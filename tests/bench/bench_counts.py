@@ -40,17 +40,19 @@ def setup(dpus=DPUS):
         DELETE FROM counts_space WHERE account_id = {who} AND name = 'bench';""")
     for table in ("counts_reading", "counts_checkpoint", "counts_pulse"):
         sql(f"VACUUM (FULL, ANALYZE) {table}")
-    sql(f"""INSERT INTO counts_space (account_id, name) SELECT {who}, 'bench' FROM generate_series(0, {dpus // 10 - 1});
-        INSERT INTO counts_within SELECT {who}, space_id, space_id FROM counts_space
-            WHERE account_id = {who} AND name = 'bench';
-        INSERT INTO counts_doorway (account_id, name, ingress_space_id)
-            SELECT {who}, 'bench', s.space_id FROM counts_space s, generate_series(1, 10)
-            WHERE s.account_id = {who} AND s.name = 'bench' ORDER BY s.space_id;
-        INSERT INTO counts_dpu (account_id, dpu_id) SELECT {who}, generate_series({FIRST}, {FIRST + dpus - 1});
-        INSERT INTO counts_assignment (account_id, dpu_id, doorway_id)
-            SELECT {who}, {FIRST} - 1 + row_number() OVER (ORDER BY d.doorway_id), d.doorway_id
-            FROM counts_doorway d WHERE d.account_id = {who} AND d.name = 'bench';""")
-    sql("VACUUM (ANALYZE) counts_space, counts_within, counts_doorway, counts_dpu, counts_assignment")
+    # Each by a session of its own, with statistics: keys are checked by plans that a session keeps.
+    for table, rows in (
+            ("counts_space (account_id, name)", f"SELECT {who}, 'bench' FROM generate_series(0, {dpus // 10 - 1})"),
+            ("counts_within", f"SELECT {who}, space_id, space_id FROM counts_space WHERE account_id = {who} AND name = 'bench'"),
+            ("counts_doorway (account_id, name, ingress_space_id)",
+             f"""SELECT {who}, 'bench', s.space_id FROM counts_space s, generate_series(1, 10)
+                 WHERE s.account_id = {who} AND s.name = 'bench' ORDER BY s.space_id"""),
+            ("counts_dpu (account_id, dpu_id)", f"SELECT {who}, generate_series({FIRST}, {FIRST + dpus - 1})"),
+            ("counts_assignment (account_id, dpu_id, doorway_id)",
+             f"""SELECT {who}, {FIRST} - 1 + row_number() OVER (ORDER BY d.doorway_id), d.doorway_id
+                 FROM counts_doorway d WHERE d.account_id = {who} AND d.name = 'bench'""")):
+        sql(f"INSERT INTO {table} {rows}")
+        sql(f"VACUUM (ANALYZE) {table.split()[0]}")
     return who, int(sql(f"SELECT min(space_id) FROM counts_space WHERE account_id = {who} AND name = 'bench'"))
 
 
