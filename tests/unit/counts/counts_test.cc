@@ -244,10 +244,10 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     /* With the application's filter removed: row-level security alone. */
     PGconn *c = PQconnectdb(pg().url(database, "luna_app").c_str());
     PQclear(PQexec(c, "SET luna.account = '2'"));
-    for (const char *table : {"counts_space", "counts_within", "counts_doorway", "counts_dpu",
-                              "counts_assignment", "counts_reading", "counts_reading_2026",
-                              "counts_checkpoint", "counts_calibration", "counts_retention",
-                              "counts_pulse"}) {
+    for (const char *table :
+         {"counts_space", "counts_within", "counts_doorway", "counts_dpu", "counts_assignment",
+          "counts_reading", "counts_reading_2026", "counts_checkpoint", "counts_calibration",
+          "counts_retention", "counts_pulse"}) {
         PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
         ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
         EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;
