@@ -82,13 +82,22 @@ put_number(char **p, int64_t n)
     return (struct str){start, (size_t)(*p - start)};
 }
 
+static void
+put_text(char **p, struct str s)
+{
+    memcpy(*p, s.p, s.n);
+    *p += s.n;
+}
+
 static struct str
 put_key(char **p, int64_t account_id, const char *what, const char *name)
 {
     char *start = *p;
-    *p = stpcpy(start, "user:{");
+    put_text(p, STR("user:{"));
     *p = str_write_i64(*p, account_id);
-    *p = stpcpy(stpcpy(stpcpy(*p, "}:"), what), name);
+    put_text(p, STR("}:"));
+    put_text(p, str_of(what));
+    put_text(p, str_of(name));
     return (struct str){start, (size_t)(*p - start)};
 }
 

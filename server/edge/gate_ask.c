@@ -44,6 +44,15 @@ struct gate_batch {
 
 static void on_answer(struct redis_listener *l, const struct redis_reply *reply);
 
+/* The batch may outlive the caller whose text it is. */
+static const char *
+keep(char *to, size_t room, const char *text)
+{
+    size_t n = strlen(text);
+    ASSERT(n < room);
+    return memcpy(to, text, n + 1);
+}
+
 static struct gate_batch *
 batch_new(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
 {
@@ -65,11 +74,10 @@ batch_new(struct quota_gate *g, struct gate_account *a, const struct gate_reques
     b->req.limits = b->limits;
     for (size_t i = 0; i < req->limit_count; i++) {
         b->limits[i] = req->limits[i];
-        b->limits[i].name = strcpy(b->names[i], req->limits[i].name);
+        b->limits[i].name = keep(b->names[i], sizeof(b->names[i]), req->limits[i].name);
     }
     if (req->call_id)
-        b->req.call_id = strncpy(b->call_id, req->call_id, sizeof(b->call_id) - 1);
-    b->call_id[sizeof(b->call_id) - 1] = '\0';
+        b->req.call_id = keep(b->call_id, sizeof(b->call_id), req->call_id);
     a->users++;
     return b;
 }
