@@ -106,7 +106,12 @@ def shorten(lines):
     lines = [CHANGING.sub("...", line) for line in lines]
     if len(lines) > HEAD + TAIL + 1:
         lines = lines[:HEAD] + ["..."] + lines[-TAIL:]
-    return [line if len(line) <= WIDTH else line[:WIDTH - 40].rsplit(",", 1)[0] + ",..." + line[-36:] for line in lines]
+    return [line if len(line) <= WIDTH else cut(line) for line in lines]
+
+
+def cut(line):
+    """Without its middle; no number is cut in two."""
+    return line[:WIDTH - 40].rsplit(",", 1)[0] + ",..." + re.sub(r"^[\d.eE+-]+", "", line[-36:])
 
 
 def main():

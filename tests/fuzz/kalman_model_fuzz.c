@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "luna/v1/kalman.pb-c.h"
 #include "../unit/kalman/probe.h"
+#include "luna/v1/kalman.pb-c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
