@@ -71,6 +71,8 @@ on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *user)
             c->answered = true;
         if (c && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
             stream_ended(s, c);
+        else if (c && frame->hd.type == NGHTTP2_HEADERS)
+            call_head(c);
         break;
     case NGHTTP2_SETTINGS:
         if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))

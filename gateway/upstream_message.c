@@ -250,6 +250,21 @@ status_of_http(int http)
     }
 }
 
+#define NOT_GRPC STR("what answers is not a gRPC server")
+
+static bool
+is_grpc(const struct upstream_call *c)
+{
+    return c->http == 200 && c->grpc;
+}
+
+void
+call_head(struct upstream_call *c)
+{
+    if (c->http >= 200 && c->code < 0 && !is_grpc(c))
+        call_abandon(c, status_of_http(c->http), NOT_GRPC);
+}
+
 void
 call_closed(struct upstream_call *c, uint32_t error_code)
 {
@@ -257,9 +272,9 @@ call_closed(struct upstream_call *c, uint32_t error_code)
         return;
     if (c->code >= 0) {
         c->status = c->code > UNAUTHENTICATED ? UNKNOWN : (enum status)c->code;
-    } else if (c->http != 0 && (c->http != 200 || !c->grpc)) {
+    } else if (c->http != 0 && !is_grpc(c)) {
         c->status = status_of_http(c->http);
-        c->message = STR("what answers is not a gRPC server");
+        c->message = NOT_GRPC;
     } else {
         c->status = status_of_error(error_code);
         c->message = STR("the server ended the call without a status");

@@ -146,6 +146,8 @@ void call_take(struct upstream_call *c, const uint8_t *p, size_t n);
 void call_deliver(struct upstream_call *c);
 /* A header or trailer of the answer. */
 void call_header(struct upstream_call *c, struct str name, struct str value, bool trailer);
+/* A head of the answer is there: it must be gRPC's. */
+void call_head(struct upstream_call *c);
 /* Ends the call as its trailers say, or else as the stream's error code does. */
 void call_closed(struct upstream_call *c, uint32_t error_code);
 
