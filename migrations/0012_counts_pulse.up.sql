@@ -45,15 +45,18 @@ BEGIN
 END
 $$;
 
+-- As the owner: who deletes an account is another one, whom the account's rows are closed to.
 CREATE FUNCTION luna_counts_all_different() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO counts_pulse (account_id, xid)
+    INSERT INTO public.counts_pulse (account_id, xid)
     SELECT DISTINCT c.account_id, pg_current_xact_id()::text::bigint FROM changed c;
     RETURN NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION luna_counts_all_different FROM PUBLIC;
 
 DO $$
 DECLARE

@@ -52,10 +52,11 @@ END
 $$;
 ALTER FUNCTION public.luna_api_key_events() OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_all_different() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    INSERT INTO counts_pulse (account_id, xid)
+    INSERT INTO public.counts_pulse (account_id, xid)
     SELECT DISTINCT c.account_id, pg_current_xact_id()::text::bigint FROM changed c;
     RETURN NULL;
 END

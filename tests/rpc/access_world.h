@@ -204,7 +204,7 @@ class World
         Outcome o = unary(*channel, "/luna.v1." + service + "Service/" + method,
                           req->SerializeAsString(), {{"x-api-key", key}});
         if (o.code != 0)
-            throw std::runtime_error(method + ": " + o.message);
+            throw std::runtime_error(method + ": " + o.message + "\n" + server.log());
         answer_.reset(factory_.GetPrototype(m->output_type())->New());
         answer_->ParseFromString(o.body);
         return o;
