@@ -105,7 +105,7 @@ keys_text(const Method *method, Luna__V1__IdempotencyKeys keys, bool idempotent)
     if (idempotent)
         return "RPC_KEYS_IGNORED";
     return keys == LUNA__V1__IDEMPOTENCY_KEYS__IDEMPOTENCY_KEYS_TRANSACTION ? "RPC_KEYS_TRANSACTION"
-                                                                           : "RPC_KEYS_CLAIM";
+                                                                            : "RPC_KEYS_CLAIM";
 }
 
 /* options.proto: the service's name in lower case without "Service", and .read or .write. */

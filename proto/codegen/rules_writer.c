@@ -253,10 +253,10 @@ write_row(FILE *out, const Message *m, const Field *f, const Rules *r)
                                                    : "RPC_RULE_DURATION | ",
               out);
     fprintf(out, "%s%s%s%s%s%s%s%s0", r->output_only ? "RPC_RULE_OUTPUT_ONLY | " : "",
-            r->required ? "RPC_RULE_REQUIRED | " : "",
-            r->has_min ? "RPC_RULE_MIN | " : "", r->has_max ? "RPC_RULE_MAX | " : "",
-            r->finite ? "RPC_RULE_FINITE | " : "", r->or_zero ? "RPC_RULE_OR_ZERO | " : "",
-            r->known ? "RPC_RULE_KNOWN | " : "", charset_flags(r->charset, bits));
+            r->required ? "RPC_RULE_REQUIRED | " : "", r->has_min ? "RPC_RULE_MIN | " : "",
+            r->has_max ? "RPC_RULE_MAX | " : "", r->finite ? "RPC_RULE_FINITE | " : "",
+            r->or_zero ? "RPC_RULE_OR_ZERO | " : "", r->known ? "RPC_RULE_KNOWN | " : "",
+            charset_flags(r->charset, bits));
     fprintf(out,
             ",\n     .min_len = %u, .max_len = %u, .item_min_len = %u, .item_max_len = %u,\n"
             "     .min = %.17g, .max = %.17g, .nested = %s,\n     .charset = ",
