@@ -55,7 +55,7 @@ TEST_F(Limits, RefuseLongHeadersAndSpareOthers)
     reply(slow);
     Connection other(gateway->port);
     other.send("GET /v1/book/x HTTP/1.1\r\nHost: x\r\n\r\n");
-    EXPECT_EQ(get("/v1/book/x", "Cookie: " + std::string(9000, 'c') + "\r\n").status, 200);
+    EXPECT_EQ(get("/v1/book/x", "X-Long: " + std::string(9000, 'c') + "\r\n").status, 200);
     auto r = get("/v1/book/x", "Authorization: " + std::string(17000, 'a') + "\r\n");
     EXPECT_EQ(r.status, 431);
     EXPECT_NE(r.body.find("HEADERS_TOO_LARGE"), std::string::npos) << r.body;
@@ -167,7 +167,7 @@ TEST_F(Limits, AnswerWhatTheParserRefusesInTheOneShape)
         int status;
     } table[] = {
         {"GET /" + std::string(100000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n", 414},
-        {"GET /" + std::string(20000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
+        {"GET /" + std::string(13000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
         {"GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(100000, 'a') + "\r\n\r\n", 431},
         {"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505},
         {"nonsense nonsense nonsense\r\n\r\n", 400},

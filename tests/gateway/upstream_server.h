@@ -58,7 +58,7 @@ class UpstreamServer
     }
     ~UpstreamServer()
     {
-        server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+        server_->Shutdown(std::chrono::system_clock::now() + patience);
         server_->Wait();
     }
 
@@ -81,6 +81,8 @@ class UpstreamServer
     {
         return cancelled_.load();
     }
+
+    std::chrono::milliseconds patience{200}; // of the destructor, with calls that run
 
   private:
     static std::string text_of(const grpc::ByteBuffer &b)

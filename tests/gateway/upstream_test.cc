@@ -12,6 +12,7 @@ class Upstream : public GatewayTest
   protected:
     void start_at(const std::string &address, std::vector<std::string> settings = {})
     {
+        settings.push_back("--threads=1"); // connections are counted
         gateway = std::make_unique<GatewayProcess>(address, std::move(settings));
         wait_ready();
     }
@@ -202,7 +203,8 @@ TEST_F(Upstream, LosesNoCallWhenServersDrain)
         int before = good;
         for (int i = 0; i < 2000 && good < before + 50; i++)
             usleep(10000);
-        second.reset(); // GOAWAY; calls that run end
+        second->patience = std::chrono::seconds(30); // for calls that run
+        second.reset();                              // GOAWAY
         before = good;
         for (int i = 0; i < 2000 && good < before + 50; i++)
             usleep(10000);
