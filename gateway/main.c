@@ -34,8 +34,7 @@ raise_file_limit(int64_t connections)
                     log_uint("wanted", (uint64_t)want));
 }
 
-/* One for each core: with half of them, on two cores, pages are answered at 0.57 of libmicrohttpd's
- * bare rate, and calls gain nothing. */
+/* One for each core: a loop never waits but for events. */
 static void
 make_loops(struct gateway *gw)
 {
