@@ -43,6 +43,7 @@ struct http_loop {
     struct loop_job job;
     atomic_bool posted; /* `job` is */
     bool ready;         /* `fd` is, or a connection was resumed */
+    unsigned share;     /* connections it may have */
     struct loop *loop;
 };
 
@@ -400,7 +401,15 @@ http_close_upgraded(struct exchange *x, struct MHD_UpgradeResponseHandle *upgrad
     wake(&gw->daemons[loop], loop);
 }
 
-/* Answers what has come back, and takes what has come in. */
+static bool
+is_full(const struct http_loop *h)
+{
+    return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections >=
+           h->share;
+}
+
+/* Answers what has come back, and takes what has come in. A daemon that was full listens again only
+ * at the beginning of the run after the one in which somebody left. */
 static nsec_t
 on_turn(struct loop_turn *t)
 {
@@ -410,17 +419,18 @@ on_turn(struct loop_turn *t)
         bool due = MHD_get_timeout(h->daemon, &ms) == MHD_YES;
         if (!h->ready && (!due || ms > 0))
             return due ? clock_now() + MSEC(ms) : NSEC_NEVER;
+        bool full = is_full(h);
         h->ready = false;
         MHD_run(h->daemon);
+        h->ready |= full && !is_full(h);
     }
     return 0;
 }
 
 static struct MHD_Daemon *
-start_daemon(struct gateway *gw, unsigned flags, struct MHD_OptionItem *tls)
+start_daemon(struct gateway *gw, unsigned share, unsigned flags, struct MHD_OptionItem *tls)
 {
     const struct config *cfg = gw->cfg;
-    unsigned share = (unsigned)((cfg->max_connections + gw->loop_count - 1) / gw->loop_count);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, gw, MHD_OPTION_LISTEN_SOCKET, gw->listen_fd,
         MHD_OPTION_EXTERNAL_LOGGER, on_daemon_message, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
@@ -439,7 +449,8 @@ start_daemons(struct gateway *gw, unsigned flags, struct MHD_OptionItem *tls)
     ASSERT(gw->daemons);
     for (int i = 0; i < gw->loop_count; i++) {
         struct http_loop *h = &gw->daemons[i];
-        h->daemon = start_daemon(gw, flags, tls);
+        h->share = (unsigned)((gw->cfg->max_connections + gw->loop_count - 1) / gw->loop_count);
+        h->daemon = start_daemon(gw, h->share, flags, tls);
         if (!h->daemon)
             return false;
         h->fd.fd = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
