@@ -2,6 +2,8 @@
 #ifndef LUNA_TESTS_GATEWAY_STREAM_SERVER_H
 #define LUNA_TESTS_GATEWAY_STREAM_SERVER_H
 
+#include <set>
+
 #include "gateway/upstream_server.h"
 
 namespace gateway_test
@@ -66,9 +68,9 @@ class StreamServer
     {
         std::lock_guard<std::mutex> lock(mutex_);
         plan_.paused = false;
-        if (waiting_)
-            waiting_->read();
-        waiting_ = nullptr;
+        for (Reactor *waiting : waiting_)
+            waiting->read();
+        waiting_.clear();
     }
     // Waits up to 20 s for what the call must have brought.
     template <typename Condition> bool wait(Condition condition)
@@ -129,10 +131,8 @@ class StreamServer
         {
             std::lock_guard<std::mutex> lock(server_->mutex_);
             seen_->cancelled = true;
-            if (server_->waiting_ == this) {
-                server_->waiting_ = nullptr;
+            if (server_->waiting_.erase(this) > 0)
                 read();
-            }
         }
         void OnDone() override
         {
@@ -161,8 +161,8 @@ class StreamServer
                 return write(plan_.first[sent_++], false);
             if (plan_.fail_after == 0)
                 return finish();
-            if (plan_.paused && (start || !plan_.first.empty()))
-                server_->waiting_ = this;
+            if (plan_.paused && !seen_->cancelled && (start || !plan_.first.empty()))
+                server_->waiting_.insert(this);
             else
                 read();
         }
@@ -207,7 +207,7 @@ class StreamServer
     std::mutex mutex_;
     Plan plan_;
     std::shared_ptr<Seen> seen_ = std::make_shared<Seen>(); // of the latest call
-    Reactor *waiting_ = nullptr;
+    std::set<Reactor *> waiting_;                           // of this call and of those before it
     Service service_;
     int port_ = 0;
     std::unique_ptr<grpc::Server> server_;
