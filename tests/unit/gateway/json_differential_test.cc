@@ -484,8 +484,8 @@ const char *const edges[] = {
     R"({"an_any":{"value":"1s","@type":"type.googleapis.com/google.protobuf.Duration"}})",
     R"({"an_any":{"@type":"type.googleapis.com/luna.testing.AllTypes.Nested","a":1}})",
     R"({"an_any":{"@type":"type.googleapis.com/luna.testing.AllTypes.Nested","x":1}})",
-    R"({"an_any":{"@type":"type.googleapis.com/luna.testing.AllTypes.Nested",)"
-    R"("@type":"type.googleapis.com/luna.testing.AllTypes.Nested"}})",
+    R"({"an_any":{"@type":"type.googleapis.com/luna.testing.AllTypes.Nested",
+        "@type":"type.googleapis.com/luna.testing.AllTypes.Nested"}})",
     R"({"an_empty":{}})",
     R"({"an_empty":{"a":1}})",
     R"({"wrapped_int64":null})",
