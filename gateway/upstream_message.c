@@ -85,7 +85,8 @@ call_deliver(struct upstream_call *c)
     if (c->unary || c->over)
         return;
     const uint8_t *p = (const uint8_t *)c->in.data;
-    while (!c->over && c->wants && find_message(c, p + c->taken, c->in.len - c->taken, &m)) {
+    while (!c->over && c->wants && c->taken < c->in.len &&
+           find_message(c, p + c->taken, c->in.len - c->taken, &m)) {
         c->taken += PREFIX_BYTES + m.n;
         hand_on(c, m);
     }
