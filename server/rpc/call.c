@@ -193,17 +193,24 @@ read_request(struct rpc_call *c)
     return how;
 }
 
+static void
+take_response(struct rpc_call *c, grpc_slice message, size_t bytes)
+{
+    c->response = message;
+    c->has_response = true;
+    c->pub.response_bytes += bytes;
+    BUMP(&c->slot->counters.sent_messages, 1);
+    BUMP(&c->slot->counters.sent_bytes, bytes);
+}
+
 static enum status
 answer(struct rpc_call *c, enum status st, const ProtobufCMessage *resp)
 {
     if (st != OK)
         return st;
     size_t bytes;
-    c->response = message_pack(resp, &bytes);
-    c->has_response = true;
-    c->pub.response_bytes += bytes;
-    BUMP(&c->slot->counters.sent_messages, 1);
-    BUMP(&c->slot->counters.sent_bytes, bytes);
+    grpc_slice packed = message_pack(resp, &bytes);
+    take_response(c, packed, bytes);
     return OK;
 }
 
@@ -211,11 +218,7 @@ void
 call_answer(struct call *call, struct str bytes)
 {
     struct rpc_call *c = call_private(call);
-    c->response = grpc_slice_from_copied_buffer(bytes.p, bytes.n);
-    c->has_response = true;
-    call->response_bytes += bytes.n;
-    BUMP(&c->slot->counters.sent_messages, 1);
-    BUMP(&c->slot->counters.sent_bytes, bytes.n);
+    take_response(c, grpc_slice_from_copied_buffer(bytes.p, bytes.n), bytes.n);
 }
 
 static enum status

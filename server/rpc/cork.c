@@ -9,7 +9,6 @@
  * and costs a quiet server nothing. Core does not tell a call's socket; it is found by the peer's
  * name, and a wrong guess (a number used again) only corks and uncorks a stranger.
  */
-#include <grpc/support/alloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
