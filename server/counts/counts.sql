@@ -342,11 +342,12 @@ SELECT dpu_id, upto
 FROM luna_counts_announce($1, $2, $3, $4)
 ORDER BY dpu_id, upto;
 
--- The transactions that may not have seen what was announced: those before this one.
+-- The transactions that may not have seen what was announced: those up to this one. An id of its own: a snapshot's xmax
+-- is one after the last that has ended, and transactions that run may have ids from there on.
 -- name: counts_horizon :one
 -- row: db_int8
 -- write
-SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS value;
+SELECT pg_current_xact_id()::text::bigint AS value;
 
 -- name: counts_oldest :one
 -- row: db_int8

@@ -113,7 +113,7 @@ counts_wait_for_others(struct ctx *ctx)
     enum status st = db_one(ctx, &sql_counts_horizon, DB_NO_ARGS, REASON_INTERNAL_ERROR, &horizon);
     for (nsec_t pause = MSEC(1); st == OK; pause = pause < MSEC(200) ? pause * 2 : pause) {
         st = db_one(ctx, &sql_counts_oldest, DB_NO_ARGS, REASON_INTERNAL_ERROR, &oldest);
-        if (st != OK || oldest.value >= horizon.value)
+        if (st != OK || oldest.value > horizon.value)
             return st;
         st = fiber_sleep(ctx, pause);
     }
