@@ -27,7 +27,7 @@
 
 /* Another arithmetic or layout of states: a number that was not used before. States of other
  * formats are made anew from the log. */
-#define DURABLE_FORMAT 1
+#define DURABLE_FORMAT 2
 
 struct reactor;
 

@@ -122,7 +122,7 @@ durable_walk_is_finite(const struct durable_walk *w)
     const struct ssm_run *f = w->run;
     bool finite = true;
     for (size_t j = 0; j < w->model->s.m; j++)
-        finite = finite && isfinite(f->a[j]) && isfinite(f->p[j * w->model->s.m + j]);
+        finite = finite && isfinite(f->a[j]) && isfinite(f->p[j * ssm_row(w->model->s.m) + j]);
     return finite;
 }
 
@@ -196,8 +196,9 @@ durable_walk_estimate(const struct durable_walk *w, struct arena *a, struct dura
     const struct ssm *s = &w->model->s;
     const struct ssm_run *f = w->run;
     size_t m = s->m, p = s->p, states = m - w->model->noise_states;
-    double *variance = arena_memdup(a, ssm_run_variance(f), m * m * sizeof(double));
+    double *variance = arena_array(a, m * m, sizeof(double));
     struct ssm_filtered sums;
+    ssm_rows_pack(variance, ssm_run_variance(f), m, m);
     ret->series = p;
     ret->states = states;
     ret->means = arena_memdup(a, f->a, m * sizeof(double));

@@ -136,7 +136,8 @@ flush_changing(struct local_level_filter *f)
 static void
 flush_steady(struct local_level_filter *f)
 {
-    double squares = f->steady_squares[0] + f->steady_squares[1];
+    const double *part = f->steady_squares;
+    double squares = (part[0] + part[1]) + (part[2] + part[3]);
     if (f->f > 0) {
         sum_add(&f->log_f, (double)f->steady_values * log(f->f));
         sum_add(&f->squares, squares / f->f);
@@ -144,7 +145,7 @@ flush_steady(struct local_level_filter *f)
     } else if (squares > 0) {
         f->impossible = true;
     }
-    f->steady_squares[0] = f->steady_squares[1] = 0;
+    memset(f->steady_squares, 0, sizeof(f->steady_squares));
     f->steady_values = 0;
 }
 
@@ -229,7 +230,7 @@ static void
 enter_steady(struct local_level_filter *f)
 {
     f->steady = true;
-    f->half = false;
+    f->place = 0;
     f->f = f->p + f->h;
     f->gain = f->f > 0 ? f->p / f->f : 0;
 }
@@ -285,76 +286,119 @@ run_exact(struct local_level_filter *f, const double *y, size_t i, size_t end,
     return i;
 }
 
-/* The first value of a pair, alone; returns the next index, or the same when it is missing. */
+/* K, K (1 - K), K (1 - K)^2, K (1 - K)^3: what is left of a value's pull after 0 to 3 others. */
+struct pulls {
+    double w[4];
+};
+
+static struct pulls
+pulls_of(double gain)
+{
+    double left = 1 - gain;
+    return (struct pulls){{gain, gain * left, gain * left * left, gain * left * left * left}};
+}
+
+/* The level behind value `place` of four that lie d above where the level was before them. */
+static inline double
+level_of_four(double base, const double d[4], const struct pulls *p, size_t place)
+{
+    const double *w = p->w;
+    switch (place) {
+    case 0:
+        return base + w[0] * d[0];
+    case 1:
+        return base + (w[1] * d[0] + w[0] * d[1]);
+    case 2:
+        return base + ((w[2] * d[0] + w[1] * d[1]) + w[0] * d[2]);
+    default:
+        return base + ((w[3] * d[0] + w[2] * d[1]) + (w[1] * d[2] + w[0] * d[3]));
+    }
+}
+
+/* One steady value; returns the next index, or the same when it is missing. */
 static size_t
-begin_pair(struct local_level_filter *f, const double *y, size_t i,
-           const struct local_level_out *out)
+take_one(struct local_level_filter *f, const double *y, size_t i, const struct pulls *p,
+         const struct local_level_out *out)
 {
     if (y[i] != y[i])
         return i;
-    f->base = f->a;
-    f->d1 = y[i] * f->y_scale - f->base;
-    f->a = f->base + f->gain * f->d1;
-    f->steady_squares[0] += f->d1 * f->d1;
+    double x = y[i] * f->y_scale, v = x - f->a;
+    if (f->place == 0)
+        f->base = f->a;
+    f->d[f->place] = x - f->base;
+    f->a = level_of_four(f->base, f->d, p, f->place);
+    f->steady_squares[f->place] += v * v;
+    f->place = (f->place + 1) % 4;
     put(out->level, i, f->a * f->y_unscale);
-    put(out->innovation, i, f->d1 * f->y_unscale);
-    f->half = true;
+    put(out->innovation, i, v * f->y_unscale);
     return i + 1;
 }
 
-/* The second one. */
-static size_t
-finish_pair(struct local_level_filter *f, const double *y, size_t i,
-            const struct local_level_out *out)
+/* Writes four numbers; without a loop, which compilers would make a detour through memory of. */
+static inline void
+put_four(double *place, size_t i, double scale, double x0, double x1, double x2, double x3)
 {
-    if (y[i] != y[i])
-        return i;
-    double k = f->gain, x = y[i] * f->y_scale, v = x - f->a;
-    f->a = f->base + (k * (1 - k) * f->d1 + k * (x - f->base));
-    f->steady_squares[1] += v * v;
-    put(out->level, i, f->a * f->y_unscale);
-    put(out->innovation, i, v * f->y_unscale);
-    f->half = false;
-    return i + 1;
+    if (!place)
+        return;
+    place[i] = x0 * scale;
+    place[i + 1] = x1 * scale;
+    place[i + 2] = x2 * scale;
+    place[i + 3] = x3 * scale;
+}
+
+/* Fours of steady values, up to one with a missing one. */
+static size_t
+take_fours(struct local_level_filter *f, const double *y, size_t i, size_t end,
+           const struct pulls *pulls, const struct local_level_out *out)
+{
+    const double scale = f->y_scale, unscale = f->y_unscale;
+    const struct pulls p = *pulls;
+    double *s = f->steady_squares, s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3], a = f->a;
+    for (; i + 3 < end; i += 4) {
+        double x0 = y[i] * scale, x1 = y[i + 1] * scale, x2 = y[i + 2] * scale;
+        double x3 = y[i + 3] * scale;
+        const double d[4] = {x0 - a, x1 - a, x2 - a, x3 - a};
+        double l0 = level_of_four(a, d, &p, 0), l1 = level_of_four(a, d, &p, 1);
+        double l2 = level_of_four(a, d, &p, 2), l3 = level_of_four(a, d, &p, 3);
+        double v1 = x1 - l0, v2 = x2 - l1, v3 = x3 - l2;
+        if (UNLIKELY(l3 != l3)) /* one is missing */
+            break;
+        a = l3;
+        s0 += d[0] * d[0];
+        s1 += v1 * v1;
+        s2 += v2 * v2;
+        s3 += v3 * v3;
+        put_four(out->level, i, unscale, l0, l1, l2, l3);
+        put_four(out->innovation, i, unscale, d[0], v1, v2, v3);
+    }
+    f->a = a;
+    s[0] = s0;
+    s[1] = s1;
+    s[2] = s2;
+    s[3] = s3;
+    return i;
 }
 
 /*
- * Steady values, two at a time: with d = x - a,
- *   a'  = a + K d1,    a'' = a' + K (x2 - a') = a + (K (1 - K) d1 + K d2),
- * which halves the chain of additions that every value waits for. A pair that a block cut in two is
- * finished by the next block with the same operations, so that results do not depend on the blocks.
+ * Steady values, four at a time: with d = x - a before them, the level behind them is
+ *   a + K (1 - K)^3 d1 + K (1 - K)^2 d2 + K (1 - K) d3 + K d4,
+ * which makes the chain of additions that every value waits for a quarter as long. Four that a
+ * block has cut are finished by the next block with the same operations, so that results do not
+ * depend on the blocks.
  */
 static size_t
-run_pairs(struct local_level_filter *f, const double *y, size_t i, size_t end,
+run_fours(struct local_level_filter *f, const double *y, size_t i, size_t end,
           const struct local_level_out *out)
 {
-    const double k = f->gain, kk = k * (1 - k), scale = f->y_scale, unscale = f->y_unscale;
-    double *level = out->level, *innovation = out->innovation;
-    if (f->half && i < end)
-        i = finish_pair(f, y, i, out);
-    double a = f->a, s0 = f->steady_squares[0], s1 = f->steady_squares[1];
-    while (!f->half && i + 1 < end) {
-        double x1 = y[i] * scale, x2 = y[i + 1] * scale;
-        if (UNLIKELY(x1 != x1 || x2 != x2))
-            break;
-        double d1 = x1 - a, a1 = a + k * d1, v2 = x2 - a1;
-        a += kk * d1 + k * (x2 - a);
-        s0 += d1 * d1;
-        s1 += v2 * v2;
-        if (level) {
-            level[i] = a1 * unscale;
-            level[i + 1] = a * unscale;
-        }
-        if (innovation) {
-            innovation[i] = d1 * unscale;
-            innovation[i + 1] = v2 * unscale;
-        }
-        i += 2;
+    const struct pulls p = pulls_of(f->gain);
+    for (size_t from = SIZE_MAX; i < end && i != from;) {
+        from = i;
+        if (f->place == 0)
+            i = take_fours(f, y, i, end, &p, out);
+        if (i < end)
+            i = take_one(f, y, i, &p, out);
     }
-    f->a = a;
-    f->steady_squares[0] = s0;
-    f->steady_squares[1] = s1;
-    return !f->half && i < end ? begin_pair(f, y, i, out) : i;
+    return i;
 }
 
 /* Steady values up to a missing one or `n`. */
@@ -367,7 +411,7 @@ run_steady(struct local_level_filter *f, const double *y, size_t i, size_t n,
     do {
         from = i;
         end = n - i > RUN - f->steady_values ? i + RUN - f->steady_values : n;
-        i = (f->gain == 1 ? run_exact : run_pairs)(f, y, i, end, out);
+        i = (f->gain == 1 ? run_exact : run_fours)(f, y, i, end, out);
         f->steady_values += i - from;
         if (f->steady_values == RUN)
             flush_steady(f);

@@ -65,10 +65,10 @@ struct local_level_filter {
     double start_variance; /* while `starting`: infinite, or too large beside h and q to matter */
     bool starting;         /* no value was seen and the start is diffuse, or as good as */
     bool steady;           /* the variances no longer change */
-    bool half;             /* steady, and the next value is the second of a pair... */
     bool no_shortcut;      /* for tests: never takes the steady path */
     bool impossible;       /* a value came that the model gives no probability */
-    double base, d1;       /* ...whose first one began at `base` and lay d1 above it */
+    size_t place;          /* steady: how many of four values have been taken... */
+    double base, d[4];     /* ...since a was `base`, and how far above it they lay */
     double gain, f;        /* while steady: K and F = p + h */
     int y_exponent;        /* scaled value = value * 2^-y_exponent */
     int var_exponent;      /* scaled variance = variance * 2^-var_exponent */
@@ -81,7 +81,7 @@ struct local_level_filter {
     double run_squares;
     int64_t exponents;              /* sum of the exponents of F */
     size_t steady_values;           /* gathered in steady_squares, without F */
-    double steady_squares[2];       /* of the first and second ones of pairs */
+    double steady_squares[4];       /* by their places in fours */
     struct local_level_sum log_f;   /* sum of log F, scaled */
     struct local_level_sum squares; /* sum of v^2 / F, scaled */
     double start_log_f,

@@ -109,7 +109,8 @@ enum ssm_keep {
     SSM_KEEP_INNOVATIONS = 4, /* v, f, kind */
     SSM_KEEP_GAINS = 8,       /* mv, mv_inf, f_inf, p_inf: what a smoother needs besides 1 and 4 */
     SSM_KEEP_FOR_SMOOTHER = 1 + 4 + 8,
-    SSM_NO_SHORTCUT = 64, /* for tests: never takes the steady path */
+    SSM_NO_SHORTCUT = 64,      /* for tests: never takes the steady path */
+    SSM_NO_WIDE_VECTORS = 128, /* for tests: as on a machine without them */
 };
 
 struct ssm_filtered {

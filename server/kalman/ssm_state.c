@@ -14,7 +14,7 @@
 
 struct scalars {
     uint32_t p, m, flags, pending, pending_inf, reserved;
-    uint64_t rank, changes, near, regular, diffuse, diffuse_steps;
+    uint64_t rank, changes, near, regular, diffuse, diffuse_steps, steady_steps;
     double largest, window, decay;
     double log_f[3], log_f_inf[3], squares[2];
     int64_t exponents, exponents_inf;
@@ -27,33 +27,34 @@ struct cursor {
 };
 
 static void
-put(struct cursor *c, double *x, size_t n)
+put(struct cursor *c, double *x, size_t rows, size_t m)
 {
-    memcpy(c->at, x, n * sizeof(double));
-    c->at += n * sizeof(double);
+    ssm_rows_pack((double *)(void *)c->at, x, rows, m);
+    c->at += rows * m * sizeof(double);
 }
 
 static void
-get(struct cursor *c, double *x, size_t n)
+get(struct cursor *c, double *x, size_t rows, size_t m)
 {
-    memcpy(x, c->from, n * sizeof(double));
-    c->from += n * sizeof(double);
+    ssm_rows_unpack(x, (const double *)(const void *)c->from, rows, m);
+    c->from += rows * m * sizeof(double);
 }
 
 static void
-walk(const struct ssm_run *f, struct cursor *c, void (*fn)(struct cursor *, double *, size_t))
+walk(const struct ssm_run *f, struct cursor *c,
+     void (*fn)(struct cursor *, double *, size_t rows, size_t m))
 {
     size_t m = f->s->m, p = f->s->p;
-    fn(c, f->a, m);
-    fn(c, f->p, m * m);
+    fn(c, f->a, 1, m);
+    fn(c, f->p, m, m);
     if (f->diffuse) {
-        fn(c, f->p_inf, m * m);
-        fn(c, f->inf_scale, m);
+        fn(c, f->p_inf, m, m);
+        fn(c, f->inf_scale, 1, m);
     }
-    fn(c, f->steady ? f->ptt : f->before, m * m);
+    fn(c, f->steady ? f->ptt : f->before, m, m);
     if (f->steady || f->near > 0) {
-        fn(c, f->mv, p * m);
-        fn(c, f->f, p);
+        fn(c, f->mv, p, m);
+        fn(c, f->f, 1, p);
     }
 }
 
@@ -108,6 +109,7 @@ ssm_run_save(const struct ssm_run *f, void *to)
         .regular = f->out->regular,
         .diffuse = f->out->diffuse,
         .diffuse_steps = f->out->diffuse_steps,
+        .steady_steps = f->steady_steps,
         .largest = f->largest,
         .window = f->window,
         .decay = f->decay,
@@ -145,6 +147,7 @@ ssm_run_load(struct ssm_run *f, const void *bytes, size_t size)
     f->out->regular = k.regular;
     f->out->diffuse = k.diffuse;
     f->out->diffuse_steps = k.diffuse_steps;
+    f->steady_steps = k.steady_steps;
     f->largest = k.largest;
     f->window = k.window;
     f->decay = k.decay;
@@ -154,9 +157,7 @@ ssm_run_load(struct ssm_run *f, const void *bytes, size_t size)
     struct cursor c = {.from = (const char *)bytes + sizeof(k)};
     walk(f, &c, get);
     if (f->steady)
-        memcpy(f->before, f->p, m * m * sizeof(double));
-    for (size_t i = 0; f->steady && i < p; i++)
-        f->inverse[i] = f->f[i] > 0 ? 1 / f->f[i] : 0;
+        ssm_run_make_gains(f);
     return true;
 }
 

@@ -196,6 +196,36 @@ TEST(Streams, SimulateAndSelectAnswerAsTheirMethods)
     EXPECT_EQ(u.result, caller().call("Select", &q.base).body);
 }
 
+TEST(Streams, ForecastAndDiagnoseEstimateAndAnswerAsTheirMethods)
+{
+    LongFit f(10000, 2);
+    Luna__V1__ForecastRequest r = LUNA__V1__FORECAST_REQUEST__INIT;
+    Luna__V1__ForecastStreamRequest s = LUNA__V1__FORECAST_STREAM_REQUEST__INIT;
+    r.results = f.y.data();
+    r.n_results = f.y.size();
+    r.model = &f.model;
+    r.horizon = 5;
+    s.request = &r;
+    s.progress_ms = 10;
+    auto t = ask<Luna__V1__ForecastResponse>("ForecastStream", &s.base);
+    expect_progress(t);
+    EXPECT_GT(t.progress.size(), 2u);
+    EXPECT_GT(t.progress.back()->evaluations, 0);
+    EXPECT_EQ(t.result, caller().call("Forecast", &r.base).body);
+
+    Luna__V1__DiagnoseRequest q = LUNA__V1__DIAGNOSE_REQUEST__INIT;
+    Luna__V1__DiagnoseStreamRequest qs = LUNA__V1__DIAGNOSE_STREAM_REQUEST__INIT;
+    q.results = f.y.data();
+    q.n_results = f.y.size();
+    q.model = &f.model;
+    qs.request = &q;
+    qs.progress_ms = 10;
+    auto u = ask<Luna__V1__DiagnoseResponse>("DiagnoseStream", &qs.base);
+    expect_progress(u);
+    EXPECT_GT(u.progress.size(), 2u);
+    EXPECT_EQ(u.result, caller().call("Diagnose", &q.base).body);
+}
+
 namespace
 {
 
