@@ -246,8 +246,8 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     PQclear(PQexec(c, "SET luna.account = '2'"));
     for (const char *table :
          {"counts_space", "counts_within", "counts_doorway", "counts_dpu", "counts_assignment",
-          "counts_reading", "counts_reading_2026", "counts_checkpoint", "counts_calibration",
-          "counts_retention", "counts_pulse"}) {
+          "counts_reading", "counts_reading_in", "counts_reading_out_2026", "counts_reading_more",
+          "counts_checkpoint", "counts_calibration", "counts_retention", "counts_pulse"}) {
         PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
         ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
         EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;
@@ -256,7 +256,7 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     PGresult *res = PQexec(c, "SELECT count FROM luna_counts_at(1, 1, 'infinity')");
     EXPECT_STREQ(PQgetvalue(res, 0, 0), "0");
     PQclear(res);
-    res = PQexec(c, "INSERT INTO counts_reading VALUES (1, now(), now(), 283, 1)");
+    res = PQexec(c, "INSERT INTO counts_reading_in VALUES (1, 283, now(), now(), 1)");
     EXPECT_EQ(PQresultStatus(res), PGRES_FATAL_ERROR);
     PQclear(res);
     PQfinish(c);
