@@ -148,6 +148,7 @@ CREATE OR REPLACE FUNCTION luna_counts_ingest(
 ) RETURNS TABLE (ord bigint, outcome smallint)
 LANGUAGE plpgsql
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan -- planning each time takes as long as the rest
 AS $$
 DECLARE
     stored_dpus integer[];
@@ -161,8 +162,7 @@ DECLARE
     refused bigint[];
     outcomes smallint[];
     wanted bigint[];
-    -- Whether to look first which instants are taken: large batches seldom repeat what is there.
-    look boolean := cardinality(dpus) < 256;
+    look boolean := false; -- first which instants are taken: few readings repeat what is there
 BEGIN
     LOOP
         BEGIN
@@ -171,9 +171,11 @@ BEGIN
                     CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END AS tag, u.event
                 FROM unnest(dedupes, dpus, ats, directions, events) WITH ORDINALITY u(dedupe, dpu, at, direction, event, nth)
                 JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
+                -- Not r.at = u.at: a plan made while the table is small would read all of it, and be kept.
                 WHERE NOT look OR NOT EXISTS (
                     SELECT FROM counts_reading r
-                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at AND r.direction = u.direction)
+                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.direction = u.direction
+                        AND r.at >= u.at AND r.at <= u.at)
                 ORDER BY u.dpu, u.at, u.direction, u.nth -- neighbours in the index one after another
             ), came_in AS (
                 INSERT INTO counts_reading_in (account_id, dpu_id, at, received_at, tag, event_id)
