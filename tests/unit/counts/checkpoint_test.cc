@@ -12,12 +12,14 @@ namespace
 class session
 {
   public:
-    explicit session(const std::string &database)
-        : c(PQconnectdb(pg().url(database).c_str()))
+    explicit session(const std::string &database) : c(PQconnectdb(pg().url(database).c_str()))
     {
         exec("SET luna.account = '1'");
     }
-    ~session() { PQfinish(c); }
+    ~session()
+    {
+        PQfinish(c);
+    }
     session(const session &) = delete;
     session &operator=(const session &) = delete;
 
