@@ -174,7 +174,7 @@ def history(bench, port):
             put_by_sql(who, first, total)
         first = total
         settle(who)
-        p99 = server_time_at(who, space)
+        p99 = sorted(server_time_at(who, space) for _ in range(5))[2]  # what else runs may disturb some
         base = base or p99
         bench.add(f"count at a random T, {total:,} readings, p99 in the server", p99, "ms", at_most=min(2, 1.3 * base))
         if total == STREAMED:

@@ -49,8 +49,8 @@ nest(counts_client &c, int64_t outer, int depth)
     return depth > 1 ? nest(c, id, depth - 1) : id;
 }
 
-/* A watcher that stops reading while counts change quickly ends with a status that says so and a token that goes on;
- * neither writers nor another watcher wait for it. */
+/* A watcher that stops reading while counts change quickly ends with a status that says so and a
+ * token that goes on; neither writers nor another watcher wait for it. */
 TEST(counts_watch, a_slow_reader_is_dropped_and_not_felt)
 {
     constexpr int kRooms = 80;
@@ -85,8 +85,8 @@ TEST(counts_watch, a_slow_reader_is_dropped_and_not_felt)
         auto last = steady_clock::now();
         while (steady_clock::now() - begin < kFor &&
                luna_counts_watch_counts_recv(s, &told) == LUNA_OK) {
-            longest_wait = std::max(longest_wait, std::chrono::duration_cast<milliseconds>(
-                                                      steady_clock::now() - last));
+            longest_wait = std::max(
+                longest_wait, std::chrono::duration_cast<milliseconds>(steady_clock::now() - last));
             last = steady_clock::now();
             heard = told->count;
         }
