@@ -161,7 +161,7 @@ BEGIN
         UPDATE counts_checkpoint k
         SET filled = true, n = coalesce(base.n, 0) + s.n, net = coalesce(base.net, 0) + s.net
         FROM (
-            SELECT count(*) AS n, coalesce(sum(CASE WHEN r.tag > 0 THEN 1 ELSE -1 END), 0) AS net
+            SELECT count(*) AS n, coalesce(sum(r.direction), 0) AS net
             FROM counts_reading r
             WHERE r.account_id = account AND r.dpu_id = dpu AND r.at <= this AND r.at > before
         ) s
@@ -256,130 +256,118 @@ DECLARE
     more_dpus integer[];
     more_ats timestamptz[];
     more_tags integer[];
-    left_over bigint[];
+    more_refused bigint[];
+    more_outcomes smallint[];
+    refused bigint[];
     outcomes smallint[];
     wanted bigint[];
-    exact boolean := 2 = ANY (dedupes);
-    fast boolean := false;
+    -- Whether to look first which instants are taken: large batches seldom repeat what is there.
+    look boolean := cardinality(dpus) < 256;
 BEGIN
-    IF cardinality(dpus) >= 256 AND NOT exact THEN
+    LOOP
         BEGIN
-            WITH ins AS (
-                INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
-                SELECT account, u.at, now(), u.dpu,
-                    CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
-                FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
+            WITH fresh AS (
+                SELECT DISTINCT ON (u.dpu, u.at, u.direction) u.dpu, u.at,
+                    CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END AS tag, u.event
+                FROM unnest(dedupes, dpus, ats, directions, events) WITH ORDINALITY u(dedupe, dpu, at, direction, event, nth)
                 JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
-                ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
-                RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+                WHERE NOT look OR NOT EXISTS (
+                    SELECT FROM counts_reading r
+                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at AND r.direction = u.direction)
+                ORDER BY u.dpu, u.at, u.direction, u.nth -- neighbours in the index one after another
+            ), came_in AS (
+                INSERT INTO counts_reading_in (account_id, dpu_id, at, received_at, tag, event_id)
+                SELECT account, f.dpu, f.at, now(), f.tag, f.event FROM fresh f WHERE f.tag > 0
+                RETURNING dpu_id, at, tag
+            ), went_out AS (
+                INSERT INTO counts_reading_out (account_id, dpu_id, at, received_at, tag, event_id)
+                SELECT account, f.dpu, f.at, now(), f.tag, f.event FROM fresh f WHERE f.tag < 0
+                RETURNING dpu_id, at, tag
             )
             SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
             INTO stored_dpus, stored_ats, stored_tags
-            FROM ins i;
-            fast := true;
+            FROM (SELECT * FROM came_in UNION ALL SELECT * FROM went_out) i;
+            EXIT;
         EXCEPTION
-            WHEN unique_violation THEN -- some repeat what is there: one by one then
-                fast := false;
+            WHEN unique_violation THEN -- there before, or by another writer just now
+                look := true;
         END;
-    END IF;
-    IF NOT fast AND NOT exact THEN
-        WITH ins AS (
-            INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
-            SELECT account, u.at, now(), u.dpu,
-                CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
-            FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
-            JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
-            ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
-            ON CONFLICT DO NOTHING
-            RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
-        )
-        SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
-        INTO stored_dpus, stored_ats, stored_tags
-        FROM ins i;
-    ELSIF NOT fast THEN
-        WITH ins AS (
-            INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
-            SELECT account, u.at, now(), u.dpu,
-                CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END, u.event
-            FROM unnest(dedupes, dpus, ats, directions, events) u(dedupe, dpu, at, direction, event)
-            JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
-            WHERE u.dedupe <> 2 OR NOT EXISTS (
-                SELECT FROM counts_reading r
-                WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at
-                    AND sign(r.tag) = u.direction)
-            ORDER BY u.dpu, u.at -- neighbours in the index one after another: it is filled better
-            ON CONFLICT DO NOTHING
-            RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
-        )
-        SELECT array_agg(i.dpu_id), array_agg(i.at), array_agg(i.tag)
-        INTO stored_dpus, stored_ats, stored_tags
-        FROM ins i;
-    END IF;
+    END LOOP;
     IF coalesce(cardinality(stored_dpus), 0) = cardinality(dpus) THEN
         PERFORM luna_counts_fold_late(account, stored_dpus, stored_ats, stored_tags);
         RETURN;
     END IF;
     -- Some were not: they repeat what is there, or each other, or are of no DPU.
-    SELECT array_agg(x.ord), array_agg(x.outcome), array_agg(x.ord) FILTER (WHERE x.outcome IS NULL)
-    INTO left_over, outcomes, wanted
+    SELECT array_agg(q.nth) INTO wanted
     FROM (
-        SELECT q.ord, (CASE
-            WHEN NOT EXISTS (SELECT FROM counts_dpu d WHERE d.account_id = account AND d.dpu_id = q.dpu) THEN 3
-            WHEN q.dedupe = 2 THEN 2
-            WHEN q.dedupe = 1 AND EXISTS (
-                SELECT FROM counts_reading r
-                WHERE r.account_id = account AND r.dpu_id = q.dpu AND r.at = q.at
-                    AND sign(r.tag) = q.direction AND r.event_id = q.event) THEN 2
-            END)::smallint AS outcome
-        FROM (
-            SELECT u.*, row_number() OVER (PARTITION BY u.dpu, u.at, u.tag ORDER BY u.ord) AS nth
-            FROM (
-                SELECT v.*, CASE WHEN v.dedupe = 1 THEN luna_counts_event_tag(v.event, v.direction)
-                    ELSE v.direction END AS tag
-                FROM unnest(dedupes, dpus, ats, directions, events)
-                    WITH ORDINALITY v(dedupe, dpu, at, direction, event, ord)
-            ) u
-        ) q
-        LEFT JOIN unnest(stored_dpus, stored_ats, stored_tags) s(dpu, at, tag)
-            ON s.dpu = q.dpu AND s.at = q.at AND s.tag = q.tag AND q.nth = 1
-        WHERE s.dpu IS NULL
-    ) x;
-    -- Those that are wanted all the same get the next numbers of their instant.
+        SELECT u.dpu, u.at, u.direction, u.nth,
+            row_number() OVER (PARTITION BY u.dpu, u.at, u.direction ORDER BY u.nth) AS of_instant
+        FROM unnest(dpus, ats, directions) WITH ORDINALITY u(dpu, at, direction, nth)
+    ) q
+    LEFT JOIN unnest(stored_dpus, stored_ats, stored_tags) s(dpu, at, tag)
+        ON s.dpu = q.dpu AND s.at = q.at AND sign(s.tag) = q.direction AND q.of_instant = 1
+    WHERE s.dpu IS NULL;
+    -- Of those, some are told; the others are further ones of their instant, with a tag that is free. When another writer
+    -- takes it first, they are looked at once more.
     WHILE wanted IS NOT NULL LOOP
-        WITH numbered AS (
-            SELECT l.ord, l.dpu, l.at, l.event, (l.direction * (coalesce((
+        WITH left_over AS (
+            SELECT w.nth, dedupes[w.nth] AS dedupe, dpus[w.nth] AS dpu, ats[w.nth] AS at, directions[w.nth] AS direction,
+                events[w.nth] AS event
+            FROM unnest(wanted) w(nth)
+            OFFSET 0 -- kept apart: subscripts would not reach the index under row-level security
+        ), told AS (
+            SELECT l.*, (CASE
+                WHEN NOT EXISTS (SELECT FROM counts_dpu d WHERE d.account_id = account AND d.dpu_id = l.dpu) THEN 3
+                WHEN l.dedupe <> 0 AND EXISTS (
+                    SELECT FROM counts_reading r
+                    WHERE r.account_id = account AND r.dpu_id = l.dpu AND r.at = l.at
+                        AND r.direction = l.direction AND (l.dedupe = 2 OR r.event_id = l.event)) THEN 2
+                END)::smallint AS outcome,
+                CASE l.dedupe WHEN 1 THEN luna_counts_event_tag(l.event, l.direction) WHEN 2 THEN l.direction END AS own
+            FROM left_over l
+        ), fresh AS (
+            SELECT t.nth, t.dpu, t.at, t.direction, t.event,
+                -- Two event ids may have one tag.
+                CASE WHEN NOT EXISTS (
+                    SELECT FROM counts_reading r
+                    WHERE r.account_id = account AND r.dpu_id = t.dpu AND r.at = t.at AND r.tag = t.own) THEN t.own
+                END AS own
+            FROM told t
+            WHERE t.outcome IS NULL
+        ), numbered AS (
+            SELECT f.nth, f.dpu, f.at, f.event, coalesce(f.own, f.direction * (coalesce((
                 SELECT max(abs(r.tag)) FROM counts_reading r
-                WHERE r.account_id = account AND r.dpu_id = l.dpu AND r.at = l.at
-                    AND sign(r.tag) = l.direction AND abs(r.tag) < 1073741824), 0)
-                + row_number() OVER (PARTITION BY l.dpu, l.at, l.direction ORDER BY l.ord)))::integer AS tag
-            FROM (
-                SELECT w.ord, dpus[w.ord] AS dpu, ats[w.ord] AS at, directions[w.ord] AS direction,
-                    events[w.ord] AS event
-                FROM unnest(wanted) w(ord)
-                OFFSET 0 -- kept apart: subscripts would not reach the index under row-level security
-            ) l
+                WHERE r.account_id = account AND r.dpu_id = f.dpu AND r.at = f.at
+                    AND r.direction = f.direction AND abs(r.tag) < 1073741824), 0)
+                + row_number() OVER (PARTITION BY f.dpu, f.at, f.direction, f.own IS NULL ORDER BY f.nth)))::integer AS tag
+            FROM fresh f
         ), ins AS (
-            INSERT INTO counts_reading (account_id, at, received_at, dpu_id, tag, event_id)
-            SELECT account, w.at, now(), w.dpu, w.tag, w.event FROM numbered w
+            INSERT INTO counts_reading_more (account_id, dpu_id, at, received_at, tag, event_id)
+            SELECT account, n.dpu, n.at, now(), n.tag, n.event FROM numbered n ORDER BY n.dpu, n.at, n.tag, n.nth
             ON CONFLICT DO NOTHING
-            RETURNING counts_reading.dpu_id, counts_reading.at, counts_reading.tag
+            RETURNING counts_reading_more.dpu_id, counts_reading_more.at, counts_reading_more.tag
+        ), placed AS (
+            SELECT n.nth, n.dpu, n.at, n.tag, i.dpu_id IS NOT NULL
+                AND row_number() OVER (PARTITION BY n.dpu, n.at, n.tag ORDER BY n.nth) = 1 AS stored
+            FROM numbered n
+            LEFT JOIN ins i ON i.dpu_id = n.dpu AND i.at = n.at AND i.tag = n.tag
         )
-        SELECT array_agg(i.dpu_id) FILTER (WHERE i.dpu_id IS NOT NULL),
-            array_agg(i.at) FILTER (WHERE i.dpu_id IS NOT NULL),
-            array_agg(i.tag) FILTER (WHERE i.dpu_id IS NOT NULL),
-            array_agg(w.ord) FILTER (WHERE i.dpu_id IS NULL)
-        INTO more_dpus, more_ats, more_tags, wanted
-        FROM numbered w
-        LEFT JOIN ins i ON i.dpu_id = w.dpu AND i.at = w.at AND i.tag = w.tag;
+        SELECT array_agg(p.dpu) FILTER (WHERE p.stored), array_agg(p.at) FILTER (WHERE p.stored),
+            array_agg(p.tag) FILTER (WHERE p.stored), array_agg(p.nth) FILTER (WHERE NOT p.stored),
+            (SELECT array_agg(t.nth) FROM told t WHERE t.outcome IS NOT NULL),
+            (SELECT array_agg(t.outcome) FROM told t WHERE t.outcome IS NOT NULL)
+        INTO more_dpus, more_ats, more_tags, wanted, more_refused, more_outcomes
+        FROM placed p;
         stored_dpus := stored_dpus || more_dpus;
         stored_ats := stored_ats || more_ats;
         stored_tags := stored_tags || more_tags;
+        refused := refused || more_refused;
+        outcomes := outcomes || more_outcomes;
     END LOOP;
     IF stored_dpus IS NOT NULL THEN
         PERFORM luna_counts_fold_late(account, stored_dpus, stored_ats, stored_tags);
     END IF;
-    RETURN QUERY
-        SELECT l.o, l.c FROM unnest(left_over, outcomes) l(o, c) WHERE l.c IS NOT NULL ORDER BY l.o;
+    RETURN QUERY SELECT r.nth, r.outcome FROM unnest(refused, outcomes) r(nth, outcome) ORDER BY r.nth;
 END
 $$;
 ALTER FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) OWNER TO postgres;
@@ -459,7 +447,7 @@ CREATE FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timesta
         LIMIT 1
     ) c ON true
     CROSS JOIN LATERAL (
-        SELECT count(*) AS n, coalesce(sum(CASE WHEN r.tag > 0 THEN 1 ELSE -1 END), 0) AS net
+        SELECT count(*) AS n, coalesce(sum(r.direction), 0) AS net
         FROM counts_reading r
         WHERE r.account_id = account AND r.dpu_id = dpu AND r.at <= t AND r.at < fore
             AND r.at > CASE WHEN c.upto IS NULL THEN '-infinity'::timestamptz ELSE c.upto END
@@ -575,7 +563,13 @@ BEGIN
             ORDER BY r.at DESC LIMIT 1
         ) newest
         WHERE p.account_id = account AND p.dpu_id = d.dpu_id;
-        DELETE FROM counts_reading r WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < cut;
+        DELETE FROM counts_reading_more r WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < cut;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        readings := readings + n;
+        DELETE FROM counts_reading_in r WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < cut;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        readings := readings + n;
+        DELETE FROM counts_reading_out r WHERE r.account_id = account AND r.dpu_id = d.dpu_id AND r.at < cut;
         GET DIAGNOSTICS n = ROW_COUNT;
         readings := readings + n;
         sums := sums + cardinality(keep);
@@ -1240,7 +1234,7 @@ ALTER TABLE public.api_key ALTER COLUMN key_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 CREATE TABLE public.counts_assignment (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     assignment_id bigint NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     superseded_at timestamp with time zone,
@@ -1261,7 +1255,7 @@ ALTER TABLE public.counts_assignment ALTER COLUMN assignment_id ADD GENERATED BY
     CACHE 1
 );
 CREATE TABLE public.counts_calibration (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     space_id bigint NOT NULL,
     at timestamp with time zone NOT NULL,
     count bigint NOT NULL,
@@ -1274,7 +1268,7 @@ CREATE TABLE public.counts_calibration (
 ALTER TABLE ONLY public.counts_calibration FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_calibration OWNER TO postgres;
 CREATE TABLE public.counts_checkpoint (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     dpu_id integer NOT NULL,
     filled boolean DEFAULT false NOT NULL,
     upto timestamp with time zone NOT NULL,
@@ -1285,7 +1279,7 @@ WITH (fillfactor='90');
 ALTER TABLE ONLY public.counts_checkpoint FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_checkpoint OWNER TO postgres;
 CREATE TABLE public.counts_doorway (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     doorway_id bigint NOT NULL,
     name text NOT NULL,
     ingress_space_id bigint NOT NULL,
@@ -1306,7 +1300,7 @@ ALTER TABLE public.counts_doorway ALTER COLUMN doorway_id ADD GENERATED ALWAYS A
     CACHE 1
 );
 CREATE TABLE public.counts_dpu (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     dpu_id integer NOT NULL,
     name text DEFAULT ''::text NOT NULL,
     serial text DEFAULT ''::text NOT NULL,
@@ -1322,7 +1316,7 @@ CREATE TABLE public.counts_dpu (
 ALTER TABLE ONLY public.counts_dpu FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_dpu OWNER TO postgres;
 CREATE TABLE public.counts_pulse (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     xid bigint NOT NULL,
     nth bigint NOT NULL,
     first_at timestamp with time zone,
@@ -1338,7 +1332,7 @@ ALTER TABLE ONLY public.counts_pulse ALTER COLUMN nets SET STORAGE EXTERNAL;
 ALTER TABLE ONLY public.counts_pulse FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_pulse OWNER TO postgres;
 CREATE TABLE public.counts_pulse_floor (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     xid bigint NOT NULL
 );
 ALTER TABLE ONLY public.counts_pulse_floor FORCE ROW LEVEL SECURITY;
@@ -1351,97 +1345,228 @@ ALTER TABLE public.counts_pulse ALTER COLUMN nth ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
-CREATE TABLE public.counts_reading (
-    account_id bigint NOT NULL,
+CREATE TABLE public.counts_reading_in (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 )
 PARTITION BY RANGE (at);
-ALTER TABLE ONLY public.counts_reading FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY public.counts_reading_in FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in OWNER TO postgres;
+CREATE TABLE public.counts_reading_more (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_more_tag_check CHECK ((tag <> 0))
+);
+ALTER TABLE ONLY public.counts_reading_more FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_more OWNER TO postgres;
+CREATE TABLE public.counts_reading_out (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+)
+PARTITION BY RANGE (at);
+ALTER TABLE ONLY public.counts_reading_out FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out OWNER TO postgres;
+CREATE VIEW public.counts_reading WITH (security_invoker='true') AS
+ SELECT counts_reading_in.account_id,
+    counts_reading_in.dpu_id,
+    counts_reading_in.at,
+    1 AS direction,
+    counts_reading_in.received_at,
+    counts_reading_in.tag,
+    counts_reading_in.event_id
+   FROM public.counts_reading_in
+UNION ALL
+ SELECT counts_reading_out.account_id,
+    counts_reading_out.dpu_id,
+    counts_reading_out.at,
+    '-1'::integer AS direction,
+    counts_reading_out.received_at,
+    counts_reading_out.tag,
+    counts_reading_out.event_id
+   FROM public.counts_reading_out
+UNION ALL
+ SELECT counts_reading_more.account_id,
+    counts_reading_more.dpu_id,
+    counts_reading_more.at,
+        CASE
+            WHEN (counts_reading_more.tag > 0) THEN 1
+            ELSE '-1'::integer
+        END AS direction,
+    counts_reading_more.received_at,
+    counts_reading_more.tag,
+    counts_reading_more.event_id
+   FROM public.counts_reading_more;
 ALTER TABLE public.counts_reading OWNER TO postgres;
-CREATE TABLE public.counts_reading_2025 (
-    account_id bigint NOT NULL,
+CREATE TABLE public.counts_reading_in_2025 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_2025 FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_2025 OWNER TO postgres;
-CREATE TABLE public.counts_reading_2026 (
-    account_id bigint NOT NULL,
+ALTER TABLE ONLY public.counts_reading_in_2025 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_2025 OWNER TO postgres;
+CREATE TABLE public.counts_reading_in_2026 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_2026 FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_2026 OWNER TO postgres;
-CREATE TABLE public.counts_reading_2027 (
-    account_id bigint NOT NULL,
+ALTER TABLE ONLY public.counts_reading_in_2026 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_2026 OWNER TO postgres;
+CREATE TABLE public.counts_reading_in_2027 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_2027 FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_2027 OWNER TO postgres;
-CREATE TABLE public.counts_reading_2028 (
-    account_id bigint NOT NULL,
+ALTER TABLE ONLY public.counts_reading_in_2027 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_2027 OWNER TO postgres;
+CREATE TABLE public.counts_reading_in_2028 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_2028 FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_2028 OWNER TO postgres;
-CREATE TABLE public.counts_reading_2029 (
-    account_id bigint NOT NULL,
+ALTER TABLE ONLY public.counts_reading_in_2028 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_2028 OWNER TO postgres;
+CREATE TABLE public.counts_reading_in_2029 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_2029 FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_2029 OWNER TO postgres;
-CREATE TABLE public.counts_reading_early (
-    account_id bigint NOT NULL,
+ALTER TABLE ONLY public.counts_reading_in_2029 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_2029 OWNER TO postgres;
+CREATE TABLE public.counts_reading_in_early (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_early FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_early OWNER TO postgres;
-CREATE TABLE public.counts_reading_later (
-    account_id bigint NOT NULL,
+ALTER TABLE ONLY public.counts_reading_in_early FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_early OWNER TO postgres;
+CREATE TABLE public.counts_reading_in_later (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
     at timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    dpu_id integer NOT NULL,
     tag integer NOT NULL,
     event_id text,
-    CONSTRAINT counts_reading_tag_check CHECK ((tag <> 0))
+    CONSTRAINT counts_reading_in_tag_check CHECK ((tag > 0))
 );
-ALTER TABLE ONLY public.counts_reading_later FORCE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_later OWNER TO postgres;
+ALTER TABLE ONLY public.counts_reading_in_later FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_later OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_2025 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_2025 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_2025 OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_2026 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_2026 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_2026 OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_2027 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_2027 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_2027 OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_2028 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_2028 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_2028 OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_2029 (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_2029 FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_2029 OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_early (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_early FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_early OWNER TO postgres;
+CREATE TABLE public.counts_reading_out_later (
+    account_id integer NOT NULL,
+    dpu_id integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tag integer NOT NULL,
+    event_id text,
+    CONSTRAINT counts_reading_out_tag_check CHECK ((tag < 0))
+);
+ALTER TABLE ONLY public.counts_reading_out_later FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_later OWNER TO postgres;
 CREATE TABLE public.counts_retention (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     retention_days integer,
     grain_seconds integer DEFAULT 3600 NOT NULL,
     horizon timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
@@ -1454,7 +1579,7 @@ CREATE TABLE public.counts_retention (
 ALTER TABLE ONLY public.counts_retention FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_retention OWNER TO postgres;
 CREATE TABLE public.counts_space (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     space_id bigint NOT NULL,
     name text NOT NULL,
     capacity integer,
@@ -1476,7 +1601,7 @@ ALTER TABLE public.counts_space ALTER COLUMN space_id ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 CREATE TABLE public.counts_within (
-    account_id bigint NOT NULL,
+    account_id integer NOT NULL,
     outer_id bigint NOT NULL,
     space_id bigint NOT NULL
 );
@@ -1670,13 +1795,20 @@ CREATE TABLE public.quota_usage (
 );
 ALTER TABLE ONLY public.quota_usage FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.quota_usage OWNER TO postgres;
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00');
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2026 FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2027 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2028-01-01 00:00:00+00');
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2028 FOR VALUES FROM ('2028-01-01 00:00:00+00') TO ('2029-01-01 00:00:00+00');
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_2029 FOR VALUES FROM ('2029-01-01 00:00:00+00') TO ('2030-01-01 00:00:00+00');
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_early FOR VALUES FROM (MINVALUE) TO ('2025-01-01 00:00:00+00');
-ALTER TABLE ONLY public.counts_reading ATTACH PARTITION public.counts_reading_later FOR VALUES FROM ('2030-01-01 00:00:00+00') TO (MAXVALUE);
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_2026 FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_2027 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2028-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_2028 FOR VALUES FROM ('2028-01-01 00:00:00+00') TO ('2029-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_2029 FOR VALUES FROM ('2029-01-01 00:00:00+00') TO ('2030-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_early FOR VALUES FROM (MINVALUE) TO ('2025-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_in ATTACH PARTITION public.counts_reading_in_later FOR VALUES FROM ('2030-01-01 00:00:00+00') TO (MAXVALUE);
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_2026 FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_2027 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2028-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_2028 FOR VALUES FROM ('2028-01-01 00:00:00+00') TO ('2029-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_2029 FOR VALUES FROM ('2029-01-01 00:00:00+00') TO ('2030-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_early FOR VALUES FROM (MINVALUE) TO ('2025-01-01 00:00:00+00');
+ALTER TABLE ONLY public.counts_reading_out ATTACH PARTITION public.counts_reading_out_later FOR VALUES FROM ('2030-01-01 00:00:00+00') TO (MAXVALUE);
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_account_name_key UNIQUE (account_name);
 ALTER TABLE ONLY public.account
@@ -1703,22 +1835,40 @@ ALTER TABLE ONLY public.counts_pulse_floor
     ADD CONSTRAINT counts_pulse_floor_pkey PRIMARY KEY (account_id);
 ALTER TABLE ONLY public.counts_pulse
     ADD CONSTRAINT counts_pulse_pkey PRIMARY KEY (account_id, xid, nth);
-ALTER TABLE ONLY public.counts_reading
-    ADD CONSTRAINT counts_reading_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_2025
-    ADD CONSTRAINT counts_reading_2025_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_2026
-    ADD CONSTRAINT counts_reading_2026_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_2027
-    ADD CONSTRAINT counts_reading_2027_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_2028
-    ADD CONSTRAINT counts_reading_2028_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_2029
-    ADD CONSTRAINT counts_reading_2029_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_early
-    ADD CONSTRAINT counts_reading_early_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
-ALTER TABLE ONLY public.counts_reading_later
-    ADD CONSTRAINT counts_reading_later_pkey PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_in
+    ADD CONSTRAINT counts_reading_in_key PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_2025
+    ADD CONSTRAINT counts_reading_in_2025_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_2026
+    ADD CONSTRAINT counts_reading_in_2026_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_2027
+    ADD CONSTRAINT counts_reading_in_2027_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_2028
+    ADD CONSTRAINT counts_reading_in_2028_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_2029
+    ADD CONSTRAINT counts_reading_in_2029_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_early
+    ADD CONSTRAINT counts_reading_in_early_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_in_later
+    ADD CONSTRAINT counts_reading_in_later_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_more
+    ADD CONSTRAINT counts_reading_more_key PRIMARY KEY (account_id, dpu_id, at, tag);
+ALTER TABLE ONLY public.counts_reading_out
+    ADD CONSTRAINT counts_reading_out_key PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_2025
+    ADD CONSTRAINT counts_reading_out_2025_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_2026
+    ADD CONSTRAINT counts_reading_out_2026_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_2027
+    ADD CONSTRAINT counts_reading_out_2027_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_2028
+    ADD CONSTRAINT counts_reading_out_2028_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_2029
+    ADD CONSTRAINT counts_reading_out_2029_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_early
+    ADD CONSTRAINT counts_reading_out_early_pkey PRIMARY KEY (account_id, dpu_id, at);
+ALTER TABLE ONLY public.counts_reading_out_later
+    ADD CONSTRAINT counts_reading_out_later_pkey PRIMARY KEY (account_id, dpu_id, at);
 ALTER TABLE ONLY public.counts_retention
     ADD CONSTRAINT counts_retention_pkey PRIMARY KEY (account_id);
 ALTER TABLE ONLY public.counts_space
@@ -1762,14 +1912,6 @@ CREATE INDEX counts_assignment_of_doorway ON public.counts_assignment USING btre
 CREATE INDEX counts_assignment_of_dpu ON public.counts_assignment USING btree (account_id, dpu_id, starts_at);
 CREATE INDEX counts_doorway_into ON public.counts_doorway USING btree (account_id, ingress_space_id);
 CREATE INDEX counts_doorway_out_of ON public.counts_doorway USING btree (account_id, egress_space_id) WHERE (egress_space_id IS NOT NULL);
-CREATE INDEX counts_reading_received ON ONLY public.counts_reading USING brin (received_at);
-CREATE INDEX counts_reading_2025_received_at_idx ON public.counts_reading_2025 USING brin (received_at);
-CREATE INDEX counts_reading_2026_received_at_idx ON public.counts_reading_2026 USING brin (received_at);
-CREATE INDEX counts_reading_2027_received_at_idx ON public.counts_reading_2027 USING brin (received_at);
-CREATE INDEX counts_reading_2028_received_at_idx ON public.counts_reading_2028 USING brin (received_at);
-CREATE INDEX counts_reading_2029_received_at_idx ON public.counts_reading_2029 USING brin (received_at);
-CREATE INDEX counts_reading_early_received_at_idx ON public.counts_reading_early USING brin (received_at);
-CREATE INDEX counts_reading_later_received_at_idx ON public.counts_reading_later USING brin (received_at);
 CREATE INDEX counts_space_children ON public.counts_space USING btree (account_id, parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX counts_within_space ON public.counts_within USING btree (account_id, space_id);
 CREATE INDEX idempotent_call_expires ON public.idempotent_call USING btree (account_id, expires_at);
@@ -1777,20 +1919,20 @@ CREATE INDEX kalman_observation_in_time ON public.kalman_observation USING btree
 CREATE INDEX quota_epoch_granted ON public.quota_epoch USING btree (checked_at) WHERE (granted > settled);
 CREATE INDEX quota_epoch_lost ON public.quota_epoch USING btree (account_id, epoch) WHERE lost;
 CREATE INDEX quota_reservation_held ON public.quota_reservation USING btree (expires_at) WHERE (state = 'held'::text);
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2025_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2025_received_at_idx;
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2026_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2026_received_at_idx;
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2027_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2027_received_at_idx;
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2028_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2028_received_at_idx;
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_2029_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_2029_received_at_idx;
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_early_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_early_received_at_idx;
-ALTER INDEX public.counts_reading_pkey ATTACH PARTITION public.counts_reading_later_pkey;
-ALTER INDEX public.counts_reading_received ATTACH PARTITION public.counts_reading_later_received_at_idx;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_2025_pkey;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_2026_pkey;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_2027_pkey;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_2028_pkey;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_2029_pkey;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_early_pkey;
+ALTER INDEX public.counts_reading_in_key ATTACH PARTITION public.counts_reading_in_later_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_2025_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_2026_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_2027_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_2028_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_2029_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_early_pkey;
+ALTER INDEX public.counts_reading_out_key ATTACH PARTITION public.counts_reading_out_later_pkey;
 CREATE TRIGGER account_events AFTER INSERT OR DELETE OR UPDATE OF quota_limit, quota_period, account_name, plan_id ON public.account FOR EACH ROW EXECUTE FUNCTION public.luna_account_events();
 CREATE TRIGGER api_key_changed AFTER UPDATE OF key_hash, previous_hash, previous_expires_at, role, scopes, expires_at, revoked_at ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
 CREATE TRIGGER api_key_deleted AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION public.luna_key_changed();
@@ -1886,30 +2028,57 @@ CREATE POLICY counts_pulse_floor_own ON public.counts_pulse_floor TO luna_app US
 CREATE POLICY counts_pulse_floor_owner ON public.counts_pulse_floor TO postgres USING (true) WITH CHECK (true);
 CREATE POLICY counts_pulse_own ON public.counts_pulse TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_pulse_owner ON public.counts_pulse TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading ENABLE ROW LEVEL SECURITY;
-ALTER TABLE public.counts_reading_2025 ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_2025_own ON public.counts_reading_2025 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_2025_owner ON public.counts_reading_2025 TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading_2026 ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_2026_own ON public.counts_reading_2026 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_2026_owner ON public.counts_reading_2026 TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading_2027 ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_2027_own ON public.counts_reading_2027 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_2027_owner ON public.counts_reading_2027 TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading_2028 ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_2028_own ON public.counts_reading_2028 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_2028_owner ON public.counts_reading_2028 TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading_2029 ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_2029_own ON public.counts_reading_2029 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_2029_owner ON public.counts_reading_2029 TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading_early ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_early_own ON public.counts_reading_early TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_early_owner ON public.counts_reading_early TO postgres USING (true) WITH CHECK (true);
-ALTER TABLE public.counts_reading_later ENABLE ROW LEVEL SECURITY;
-CREATE POLICY counts_reading_later_own ON public.counts_reading_later TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_later_owner ON public.counts_reading_later TO postgres USING (true) WITH CHECK (true);
-CREATE POLICY counts_reading_own ON public.counts_reading TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
-CREATE POLICY counts_reading_owner ON public.counts_reading TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_in_2025 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_2025_own ON public.counts_reading_in_2025 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_2025_owner ON public.counts_reading_in_2025 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in_2026 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_2026_own ON public.counts_reading_in_2026 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_2026_owner ON public.counts_reading_in_2026 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in_2027 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_2027_own ON public.counts_reading_in_2027 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_2027_owner ON public.counts_reading_in_2027 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in_2028 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_2028_own ON public.counts_reading_in_2028 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_2028_owner ON public.counts_reading_in_2028 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in_2029 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_2029_own ON public.counts_reading_in_2029 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_2029_owner ON public.counts_reading_in_2029 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in_early ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_early_own ON public.counts_reading_in_early TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_early_owner ON public.counts_reading_in_early TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_in_later ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_in_later_own ON public.counts_reading_in_later TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_later_owner ON public.counts_reading_in_later TO postgres USING (true) WITH CHECK (true);
+CREATE POLICY counts_reading_in_own ON public.counts_reading_in TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_in_owner ON public.counts_reading_in TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_more ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_more_own ON public.counts_reading_more TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_more_owner ON public.counts_reading_more TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_reading_out_2025 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_2025_own ON public.counts_reading_out_2025 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_2025_owner ON public.counts_reading_out_2025 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out_2026 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_2026_own ON public.counts_reading_out_2026 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_2026_owner ON public.counts_reading_out_2026 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out_2027 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_2027_own ON public.counts_reading_out_2027 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_2027_owner ON public.counts_reading_out_2027 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out_2028 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_2028_own ON public.counts_reading_out_2028 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_2028_owner ON public.counts_reading_out_2028 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out_2029 ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_2029_own ON public.counts_reading_out_2029 TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_2029_owner ON public.counts_reading_out_2029 TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out_early ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_early_own ON public.counts_reading_out_early TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_early_owner ON public.counts_reading_out_early TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_reading_out_later ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_reading_out_later_own ON public.counts_reading_out_later TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_later_owner ON public.counts_reading_out_later TO postgres USING (true) WITH CHECK (true);
+CREATE POLICY counts_reading_out_own ON public.counts_reading_out TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_reading_out_owner ON public.counts_reading_out TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.counts_retention ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_retention_own ON public.counts_retention TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_retention_owner ON public.counts_retention TO postgres USING (true) WITH CHECK (true);
@@ -2048,14 +2217,24 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_doorway TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_dpu TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_pulse TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_pulse_floor TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2025 TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2026 TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2027 TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2028 TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_2029 TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_early TO luna_app;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_later TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_more TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out TO luna_app;
+GRANT SELECT ON TABLE public.counts_reading TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_2025 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_2026 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_2027 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_2028 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_2029 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_early TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_in_later TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_2025 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_2026 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_2027 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_2028 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_2029 TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_early TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_later TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_retention TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_space TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within TO luna_app;

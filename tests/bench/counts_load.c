@@ -61,6 +61,16 @@ now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* Somewhat more than a day ago, to the microsecond: two runs have no instant in common, and no
+ * reading repeats another. */
+static int64_t
+origin(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)(t.tv_sec - 100000) * 1000000 + t.tv_nsec / 1000;
+}
+
 /* ---- messages -------------------------------------------------------------------------------- */
 
 static uint8_t *
@@ -241,7 +251,7 @@ main(int argc, char **argv)
                        : "/luna.v1.CountsService/CreateReading";
     b.first = strtoll(argv[4], NULL, 10);
     b.many = strtoll(argv[5], NULL, 10);
-    b.origin = (int64_t)(time(NULL) - 100000) * 1000000;
+    b.origin = origin();
     const double start = now();
     b.end = start + strtod(argv[6], NULL);
     for (size_t i = 0; i < CONNECTIONS; i++)

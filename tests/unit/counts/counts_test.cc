@@ -246,8 +246,8 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     PQclear(PQexec(c, "SET luna.account = '2'"));
     for (const char *table :
          {"counts_space", "counts_within", "counts_doorway", "counts_dpu", "counts_assignment",
-          "counts_reading", "counts_reading_2026", "counts_checkpoint", "counts_calibration",
-          "counts_retention", "counts_pulse"}) {
+          "counts_reading", "counts_reading_in", "counts_reading_out_2026", "counts_reading_more",
+          "counts_checkpoint", "counts_calibration", "counts_retention", "counts_pulse"}) {
         PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
         ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
         EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;
@@ -256,10 +256,73 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     PGresult *res = PQexec(c, "SELECT count FROM luna_counts_at(1, 1, 'infinity')");
     EXPECT_STREQ(PQgetvalue(res, 0, 0), "0");
     PQclear(res);
-    res = PQexec(c, "INSERT INTO counts_reading VALUES (1, now(), now(), 283, 1)");
+    res = PQexec(c, "INSERT INTO counts_reading_in VALUES (1, 283, now(), now(), 1)");
     EXPECT_EQ(PQresultStatus(res), PGRES_FATAL_ERROR);
     PQclear(res);
     PQfinish(c);
+}
+
+/* Two writers of one instant at once: the second waits for what becomes of the first, and is told
+ * what then holds. */
+TEST_F(counts, writers_of_one_instant_take_turns)
+{
+    run([&](struct ctx *ctx) { make_floor(ctx); });
+    PGconn *one = PQconnectdb(pg().url(database, "luna_app").c_str());
+    PGconn *two = PQconnectdb(pg().url(database, "luna_app").c_str());
+    for (PGconn *c : {one, two})
+        PQclear(PQexec(c, "SET luna.account = '1'"));
+    auto take = [](int dedupe, const char *at, const char *event) {
+        return "SELECT count(*) FROM luna_counts_take(1, '{" + std::to_string(dedupe) +
+               "}', '{283}', '{" + at + "}', '{1}', '{" + event + "}')";
+    };
+    struct {
+        int dedupe;
+        const char *first, *second, *how, *stored, *refused;
+    } const cases[] = {
+        {1, "a", "a", "COMMIT", "1", "1"}, /* delivered twice */
+        {1, "a", "b", "COMMIT", "2", "0"},       {1, "a", "a", "ROLLBACK", "1", "0"},
+        {2, "NULL", "NULL", "COMMIT", "1", "1"}, {0, "NULL", "NULL", "COMMIT", "2", "0"},
+    };
+    int minute = 10;
+    for (const auto &k : cases) {
+        const std::string at = "2026-03-01T12:" + std::to_string(minute++) + "Z";
+        /* Also where the instant is taken, so that both come to be further ones of it. */
+        for (const char *taken : {"", "x"}) {
+            const std::string then = *taken ? at.substr(0, 11) + "13" + at.substr(13) : at;
+            if (*taken)
+                PQclear(PQexec(one, take(1, then.c_str(), taken).c_str()));
+            PQclear(PQexec(one, "BEGIN"));
+            PQclear(PQexec(one, take(k.dedupe, then.c_str(), k.first).c_str()));
+            ASSERT_EQ(PQsendQuery(two, take(k.dedupe, then.c_str(), k.second).c_str()), 1);
+            const std::string waits =
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+                "datname = current_database()";
+            for (int i = 0; i < 1000 && pg().value(database, waits) != "1"; i++) {
+                ASSERT_EQ(PQconsumeInput(two), 1);
+                if (!PQisBusy(two))
+                    break; /* further ones of different event ids do not meet */
+                usleep(10000);
+            }
+            PQclear(PQexec(one, k.how));
+            PGresult *res = PQgetResult(two);
+            ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(two);
+            const bool exact = *taken && k.dedupe == 2; /* x is one of these */
+            EXPECT_STREQ(PQgetvalue(res, 0, 0), k.refused) << then << k.dedupe;
+            PQclear(res);
+            EXPECT_EQ(PQgetResult(two), nullptr);
+            EXPECT_EQ(pg().value(
+                          database,
+                          "SELECT count(*) FROM counts_reading WHERE event_id IS DISTINCT FROM 'x' "
+                          "AND at = '" +
+                              then + "'"),
+                      exact ? "0" : k.stored)
+                << then << k.dedupe;
+        }
+    }
+    EXPECT_EQ(pg().value(database, "SELECT count FROM luna_counts_at(1, 1, 'infinity')"),
+              pg().value(database, "SELECT count(*) FROM counts_reading"));
+    PQfinish(one);
+    PQfinish(two);
 }
 
 /* Many at once, until checkpoints were made in the background; the sums stay what they are. */

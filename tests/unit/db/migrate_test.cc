@@ -93,6 +93,48 @@ TEST(migrate, status_tells_and_changes_nothing)
     EXPECT_NE(printed.find("applied 0001_accounts"), std::string::npos) << printed;
 }
 
+/* What is stored stays what it is when 0013 splits the readings, and when that is undone. */
+TEST(migrate, readings_are_carried_over)
+{
+    const std::string db = fresh();
+    size_t before = 0;
+    while (std::string(db_migrations[before].name) != "0013_counts_compact")
+        ASSERT_LT(++before, db_migration_count);
+    ASSERT_TRUE(migrate(db, DB_MIGRATE_UP, db_migrations, before)) << printed;
+    pg().exec(db, R"(
+        INSERT INTO account (account_name) VALUES ('one'), ('two');
+        INSERT INTO counts_space (account_id, name) VALUES (1, 's'), (2, 's');
+        INSERT INTO counts_within VALUES (1, 1, 1), (2, 2, 2);
+        INSERT INTO counts_doorway (account_id, name, ingress_space_id) VALUES (1, 'd', 1), (2, 'd', 2);
+        INSERT INTO counts_dpu (account_id, dpu_id) VALUES (1, 7), (2, 7);
+        INSERT INTO counts_assignment (account_id, dpu_id, doorway_id) VALUES (1, 7, 1), (2, 7, 2);
+        SELECT luna_counts_ingest(a, array_fill(d::smallint, '{30}'), array_fill(7, '{30}'),
+                array_agg(make_timestamptz(2019 + g % 13, 1, 1, 0, 0, 0, 'UTC') ORDER BY g),
+                array_agg((CASE WHEN g % 5 < 3 THEN 1 ELSE -1 END)::smallint ORDER BY g),
+                array_agg(CASE WHEN d = 1 THEN 'e' || g END ORDER BY g))
+            FROM generate_series(1, 30) g, generate_series(1, 2) a, generate_series(0, 1) d
+            GROUP BY a, d;
+        INSERT INTO counts_checkpoint SELECT a, 7, true, '2024-06-01Z', n, net
+            FROM generate_series(1, 2) a, luna_counts_prefix(a, 7, '2024-06-01Z', 'infinity');)");
+    auto all = [&] {
+        return pg().value(db, R"(
+            SELECT string_agg(concat_ws('|', account_id, dpu_id, at, received_at, tag, event_id), ' '
+                ORDER BY account_id, dpu_id, at, tag) FROM counts_reading)") +
+               pg().value(db, R"(
+            SELECT string_agg(concat_ws('|', a, t, c), ' ' ORDER BY a, t)
+            FROM generate_series(1, 2) a, generate_series('2018-06-01Z'::timestamptz, '2035-01-01Z', '1 year') t,
+                luna_counts_at(a, a, t) c)");
+    };
+    const std::string was = all();
+    EXPECT_EQ(pg().value(db, "SELECT count(*) FROM counts_reading"), "120");
+    ASSERT_TRUE(migrate(db, DB_MIGRATE_UP)) << printed;
+    EXPECT_EQ(all(), was);
+    EXPECT_NE(pg().value(db, "SELECT count(*) FROM counts_reading_more"), "0");
+    for (size_t i = before; i < db_migration_count; i++)
+        ASSERT_TRUE(migrate(db, DB_MIGRATE_DOWN)) << printed;
+    EXPECT_EQ(all(), was);
+}
+
 static struct db_migration
 make(int number, const char *name, const char *up, const char *down, const char *checksum)
 {
