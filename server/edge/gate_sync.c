@@ -474,7 +474,7 @@ say_goodbye(void *arg)
     ctx_init(&ctx, &arena, g->reactor);
     ctx.deadline = clock_now() + WORK_DEADLINE;
     bool all = false;
-    while (g->ticking && fiber_sleep(&ctx, MSEC(1)) == OK)
+    while ((g->ticking || g->renewals > 0) && fiber_sleep(&ctx, MSEC(1)) == OK)
         continue;
     gate_leases_return(g, &arena, true);
     for (int tries = 0; tries < 3 && !(all && list_empty(&g->dirty)); tries++)
