@@ -196,6 +196,7 @@ static enum status
 retire(struct ctx *ctx, struct quota_gate *g, const struct gate_epoch *e,
        const struct gate_flushed *done)
 {
+    CRASH(gate_retiring);
     enum status st = gate_store_retire(ctx, e->account_id, e->epoch, done->grant_no, done->spent);
     if (st == OK)
         GATE_ADD(g, retired, 1);

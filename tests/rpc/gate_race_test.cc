@@ -12,16 +12,10 @@
 #include <thread>
 
 #include "gate_support.h"
+#include "support/stores.h"
 
 namespace
 {
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
 struct Tally {
     std::atomic<int64_t> yes{0};
     std::atomic<int64_t> no{0};

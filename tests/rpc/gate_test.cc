@@ -3,6 +3,7 @@
 
 #include "gate_support.h"
 #include "luna/v1/quota.pb-c.h"
+#include "support/stores.h"
 
 extern "C" {
 #include "gateway/ratelimit.h"
@@ -10,20 +11,6 @@ extern "C" {
 
 namespace
 {
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
-redis_server &
-redis()
-{
-    static redis_server server;
-    return server;
-}
-
 /* "limit remaining reset" as the gateway tells it of this answer: it reads the tightest limit from
  * the two lists, and the server does not send it. */
 std::string
