@@ -4,6 +4,7 @@
 
 #include "gateway/frames.h"
 #include "gateway/httpd_errors.h"
+#include "gateway/ratelimit.h"
 #include "gateway/stream.h"
 
 #define COMPRESS_FROM 1024
@@ -137,32 +138,57 @@ take_code(struct exchange *x, struct str v)
         x->http = (int)code;
 }
 
+static void
+show(struct exchange *x, const struct upstream_metadata *from, const char *key, const char *name)
+{
+    struct str v = upstream_find(from, str_of(key));
+    if (v.p)
+        answer_header(x, name, copy_value(x, v));
+}
+
+static void
+show_number(struct exchange *x, const char *name, int64_t n)
+{
+    answer_header(x, name, arena_printf(&x->arena, "%lld", (long long)n));
+}
+
+/* As the server sends them, or else from the newer fields. */
+static void
+show_older_limits(struct exchange *x, const struct upstream_metadata *from)
+{
+    struct str policy = upstream_find(from, STR("ratelimit-policy"));
+    struct str state = upstream_find(from, STR("ratelimit"));
+    struct ratelimit least;
+    if (upstream_find(from, STR("x-ratelimit-limit")).p || !policy.p || !state.p ||
+        !ratelimit_tightest(policy, state, &least)) {
+        show(x, from, "x-ratelimit-limit", "X-RateLimit-Limit");
+        show(x, from, "x-ratelimit-remaining", "X-RateLimit-Remaining");
+        show(x, from, "x-ratelimit-reset", "X-RateLimit-Reset");
+        return;
+    }
+    show_number(x, "X-RateLimit-Limit", least.limit);
+    show_number(x, "X-RateLimit-Remaining", least.remaining);
+    show_number(x, "X-RateLimit-Reset", least.reset);
+}
+
 void
 answer_metadata(struct exchange *x)
 {
     static const struct {
         const char *key, *name;
-    } shown[] = {{"ratelimit", "RateLimit"},
-                 {"ratelimit-policy", "RateLimit-Policy"},
-                 {"x-ratelimit-limit", "X-RateLimit-Limit"},
-                 {"x-ratelimit-remaining", "X-RateLimit-Remaining"},
-                 {"x-ratelimit-reset", "X-RateLimit-Reset"},
-                 {"luna-cost", "Luna-Cost"},
-                 {"idempotency-replayed", "Idempotency-Replayed"},
-                 {"etag", "ETag"},
-                 {"location", "Location"},
-                 {"link", "Link"},
-                 {"deprecation", "Deprecation"},
+    } shown[] = {{"luna-cost", "Luna-Cost"}, {"idempotency-replayed", "Idempotency-Replayed"},
+                 {"etag", "ETag"},           {"location", "Location"},
+                 {"link", "Link"},           {"deprecation", "Deprecation"},
                  {"sunset", "Sunset"}};
     const struct upstream_metadata *both[] = {&x->call.headers, &x->call.trailers};
     for (size_t i = 0; i < ARRAY_LEN(both); i++) {
         if (both[i]->count == 0)
             continue;
-        for (size_t j = 0; j < ARRAY_LEN(shown); j++) {
-            struct str v = upstream_find(both[i], str_of(shown[j].key));
-            if (v.p)
-                answer_header(x, shown[j].name, copy_value(x, v));
-        }
+        show(x, both[i], "ratelimit", "RateLimit");
+        show(x, both[i], "ratelimit-policy", "RateLimit-Policy");
+        show_older_limits(x, both[i]);
+        for (size_t j = 0; j < ARRAY_LEN(shown); j++)
+            show(x, both[i], shown[j].key, shown[j].name);
         struct str code = upstream_find(both[i], STR("x-http-code"));
         if (code.p)
             take_code(x, code);

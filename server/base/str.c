@@ -220,6 +220,15 @@ str_utf8_next(struct str s, uint32_t *ret)
     return len;
 }
 
+size_t
+str_utf8_count(struct str s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+    return n;
+}
+
 bool
 str_utf8_valid(struct str s)
 {

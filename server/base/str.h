@@ -51,6 +51,9 @@ char *str_write_i64(char *to, int64_t n);
  * the negative number of bytes that one U+FFFD stands for when they are not well-formed. */
 int str_utf8_next(struct str s, uint32_t *ret);
 
+/* How many characters (code points) a well-formed text has. */
+size_t str_utf8_count(struct str s);
+
 /* True when `s` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_utf8_valid(struct str s);
 

@@ -5,7 +5,7 @@
  *
  * Rates are GCRA: a limit of capacity c and period p refills one unit every p microseconds and
  * never holds more than c, so that no window of any length w admits more than c + w / p. Times are
- * Redis', in microseconds; a unit's period is a whole number of them, 1 to 2^40 (12 days) - rates
+ * Redis', in microseconds; a unit's period is a whole number of them, 1 to 2^45 (407 days) - rates
  * above a million a second are given as a larger cost.
  *
  * Keys: user:{account}:quota holds what remains; user:{account}:epoch, :spent, :flushing, :calls
@@ -28,7 +28,7 @@
 #define GATE_MAX_CALLS    256 /* that one question may decide */
 #define GATE_MAX_COST     INT64_C(1000000000000)
 #define GATE_MAX_CAPACITY INT64_C(1000000000)
-#define GATE_MAX_UNIT_US  (INT64_C(1) << 40)
+#define GATE_MAX_UNIT_US  (INT64_C(1) << 45)
 #define GATE_NO_END       INT64_C(9000000000000000) /* a period that never ends, microseconds */
 
 struct gate_limit {

@@ -21,8 +21,8 @@ shown_name(const struct gate_limit *l)
     return str_cut(&rest, ':');
 }
 
-/* Texts are written one behind the other: every metered answer carries six, so they are made
- * without printf. */
+/* Texts are written one behind the other: every metered answer carries some, so they are
+ * made without printf. */
 struct pen {
     char *p;
 };
@@ -91,7 +91,7 @@ tell_state(struct call *call, struct pen *pen, const struct gate_request *req,
     tell(call, pen, STR("ratelimit"), start);
 }
 
-/* Room for what the six hold: in each of two lists a name and three numbers a limit. */
+/* Room for all of them: in each of two lists a name and three numbers a limit. */
 static size_t
 room_for(const struct gate_request *req)
 {
@@ -101,16 +101,15 @@ room_for(const struct gate_request *req)
     return n;
 }
 
-void
-gate_answer_headers(struct call *call, const struct gate_request *req,
-                    const struct gate_decision *d, int64_t cost)
+/* The older names say the same of the tightest limit, and who speaks HTTP gets them from the
+ * gateway, which reads it from the two lists (gateway/ratelimit.h). Over gRPC they would cost as
+ * much again. A limit that only reports is not meant by them, and the lists do not tell. */
+static void
+tell_older(struct call *call, struct pen *pen, const struct gate_request *req,
+           const struct gate_decision *d, int64_t left)
 {
-    struct pen pen = {arena_alloc_raw(call->ctx.arena, room_for(req))};
     int64_t limit = d->quota_limit;
-    int64_t left = d->quota_remaining > 0 ? d->quota_remaining : 0;
     int64_t reset = d->ends_in < A_DECADE ? seconds(d->ends_in) : 0;
-    tell_policy(call, &pen, req, limit);
-    tell_state(call, &pen, req, d, left);
     for (size_t i = 0; i < req->limit_count; i++) {
         const struct gate_limit *l = &req->limits[i];
         const struct gate_limit_state *s = &d->limits[i];
@@ -120,9 +119,24 @@ gate_answer_headers(struct call *call, const struct gate_request *req,
             reset = seconds(s->reset_after);
         }
     }
-    tell_number(call, &pen, STR("x-ratelimit-limit"), limit);
-    tell_number(call, &pen, STR("x-ratelimit-remaining"), left);
-    tell_number(call, &pen, STR("x-ratelimit-reset"), reset);
+    tell_number(call, pen, STR("x-ratelimit-limit"), limit);
+    tell_number(call, pen, STR("x-ratelimit-remaining"), left);
+    tell_number(call, pen, STR("x-ratelimit-reset"), reset);
+}
+
+void
+gate_answer_headers(struct call *call, const struct gate_request *req,
+                    const struct gate_decision *d, int64_t cost)
+{
+    struct pen pen = {arena_alloc_raw(call->ctx.arena, room_for(req))};
+    int64_t left = d->quota_remaining > 0 ? d->quota_remaining : 0;
+    bool only_reports = false;
+    tell_policy(call, &pen, req, d->quota_limit);
+    tell_state(call, &pen, req, d, left);
+    for (size_t i = 0; i < req->limit_count; i++)
+        only_reports = only_reports || req->limits[i].report_only;
+    if (only_reports)
+        tell_older(call, &pen, req, d, left);
     tell_number(call, &pen, STR("luna-cost"), cost);
 }
 

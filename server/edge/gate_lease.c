@@ -2,6 +2,8 @@
  * Leases: a reactor takes units of a busy account at once, and decides without Redis while they
  * last. What is taken is charged, so the limit holds; what is not spent in time goes back.
  */
+#include <stdlib.h>
+
 #include "edge/gate_state.h"
 
 #define LEASE_TIME MSEC(100)
@@ -18,15 +20,21 @@ could_lease(const struct gate_request *req)
 }
 
 static bool
-covers(const struct gate_lease *l, const struct gate_request *req, nsec_t now)
+same_limit(const struct gate_lease *l, const struct gate_request *req)
 {
     const struct gate_limit *m = &req->limits[0];
-    if (l->units < req->cost || now >= l->until || l->method != req->method ||
-        l->limit_count != req->limit_count)
+    if (l->limit_count != req->limit_count)
         return false;
     return req->limit_count == 0 ||
            (l->limit.capacity == m->capacity && l->limit.unit_us == m->unit_us &&
             l->limit.report_only == m->report_only);
+}
+
+static bool
+covers(const struct gate_lease *l, const struct gate_request *req, nsec_t now)
+{
+    return l->units >= req->cost && now < l->until && l->method == req->method &&
+           same_limit(l, req);
 }
 
 static bool
@@ -47,18 +55,23 @@ spend(struct quota_gate *g, struct gate_account *a, const struct gate_request *r
     return true;
 }
 
-/* Whether the account is busy enough, and has enough, for another lease. */
+/* Whether the account has enough for another lease. */
+static bool
+has_room(const struct gate_account *a, const struct gate_request *req, nsec_t now)
+{
+    int64_t n = gate_settings.lease;
+    return now >= a->lease.not_before && a->seen_left >= n * LEASE_ROOM &&
+           (req->limit_count == 0 || req->limits[0].capacity >= n * RATE_ROOM);
+}
+
+/* Whether it is busy enough for one, and has enough. */
 static bool
 wants(const struct gate_account *a, const struct gate_request *req, nsec_t now)
 {
     const struct gate_lease *l = &a->lease;
-    int64_t n = gate_settings.lease;
     if (l->units > 0 && now < l->until && (l->method != req->method || l->units >= req->cost))
         return false; /* somebody else's */
-    if (now < l->not_before || a->seen_left < n * LEASE_ROOM ||
-        (req->limit_count > 0 && req->limits[0].capacity < n * RATE_ROOM))
-        return false;
-    return a->spent >= n || l->hot;
+    return has_room(a, req, now) && (a->spent >= gate_settings.lease / 2 || l->hot);
 }
 
 /* What is left of the account's lease goes back. */
@@ -82,6 +95,28 @@ give_rest(struct quota_gate *g, struct gate_account *a, struct arena *arena)
         (void)gate_undo(g->reactor, arena, a, &req, &taken, units);
 }
 
+/* What was taken joins what is left when both can go back as one. */
+static void
+put(struct quota_gate *g, struct gate_account *a, struct arena *arena,
+    const struct gate_request *req, const struct gate_decision *d)
+{
+    struct gate_lease *l = &a->lease;
+    const struct gate_limit *m = req->limits;
+    if (l->units > 0 && (l->method != req->method || !same_limit(l, req) ||
+                         l->as_of.epoch != d->epoch || l->as_of.day != d->day))
+        give_rest(g, a, arena);
+    if (req->limit_count > 0)
+        l->limit = (struct gate_limit){"account", m->capacity, m->unit_us, m->report_only};
+    l->limit_count = req->limit_count;
+    l->method = req->method;
+    l->as_of = *d;
+    l->units += gate_settings.lease;
+    l->until = clock_now() + LEASE_TIME;
+    list_remove(&l->link);
+    list_push(&g->leases, &l->link);
+    GATE_ADD(g, leases, 1);
+}
+
 static void
 take(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
 {
@@ -89,32 +124,70 @@ take(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
     struct gate_request more = *req;
     struct gate_decision d;
     bool dead = false;
-    bool was_spent = l->units < gate_settings.lease / 2;
-    give_rest(g, a, ctx->arena);
+    bool was_spent = l->units <= gate_settings.lease / 2;
     more.cost = gate_settings.lease;
     enum status st = gate_know_run(ctx, g);
     if (st == OK)
         st = gate_know_actor(ctx, g);
     if (st == OK)
         st = gate_ask(ctx, g, a, &more, &d, &dead);
-    nsec_t now = clock_now();
-    if (st != OK || dead || d.verdict != GATE_ADMITTED) {
+    l->hot = st == OK && !dead && d.verdict == GATE_ADMITTED && was_spent;
+    if (st == OK && !dead && d.verdict == GATE_ADMITTED) {
+        put(g, a, ctx->arena, req, &d);
+    } else {
         fail_clear(ctx); /* who asks Redis now is told why */
-        l->not_before = now + LEASE_TIME;
-        l->hot = false;
+        l->not_before = clock_now() + LEASE_TIME;
+    }
+    l->taking = false;
+    cond_broadcast(&l->taken);
+}
+
+/* ---- before it is spent -----------------------------------------------------------------------
+ */
+
+struct renewal {
+    struct quota_gate *gate;
+    struct gate_account *account;
+    struct gate_request req;
+    struct gate_limit limit;
+};
+
+static void
+renew_main(void *arg)
+{
+    struct renewal *r = arg;
+    struct arena arena;
+    struct ctx ctx;
+    arena_init(&arena, 0);
+    ctx_init(&ctx, &arena, r->gate->reactor);
+    ctx.deadline = clock_now() + SEC(2);
+    take(&ctx, r->gate, r->account, &r->req);
+    gate_account_put(r->account);
+    r->gate->renewals--;
+    ctx_fini(&ctx);
+    arena_fini(&arena);
+    free(r);
+}
+
+/* Half of it is gone: the next one is taken before anybody has to wait for it. */
+static void
+renew(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
+{
+    struct gate_lease *l = &a->lease;
+    if (l->units > gate_settings.lease / 2 || l->taking || g->closing ||
+        !has_room(a, req, reactor_now(g->reactor)))
+        return;
+    struct renewal *r = malloc(sizeof(*r));
+    ASSERT(r);
+    *r = (struct renewal){.gate = g, .account = a, .req = *req, .limit = l->limit};
+    r->req.limits = &r->limit;
+    if (!fiber_spawn(g->reactor, renew_main, r)) {
+        free(r);
         return;
     }
-    if (req->limit_count > 0)
-        l->limit = (struct gate_limit){"account", req->limits[0].capacity, req->limits[0].unit_us,
-                                       req->limits[0].report_only};
-    l->limit_count = req->limit_count;
-    l->method = req->method;
-    l->as_of = d;
-    l->units = gate_settings.lease;
-    l->until = now + LEASE_TIME;
-    l->hot = was_spent;
-    list_push(&g->leases, &l->link);
-    GATE_ADD(g, leases, 1);
+    l->taking = true;
+    a->users++;
+    g->renewals++;
 }
 
 bool
@@ -136,9 +209,8 @@ gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
         }
         l->taking = true;
         take(ctx, g, a, req);
-        l->taking = false;
-        cond_broadcast(&l->taken);
     }
+    renew(g, a, req);
     return true;
 }
 

@@ -46,7 +46,7 @@ struct gate_lease {
     nsec_t until;
     nsec_t not_before; /* it was refused: the next attempt */
     bool hot;          /* the one before was spent in its time */
-    bool taking;       /* a fiber asks for one */
+    bool taking;       /* a fiber asks for the next one */
     struct cond taken; /* it has */
 };
 
@@ -149,6 +149,7 @@ struct quota_gate {
     struct list free_batches;
     size_t free_batch_count;
     struct list leases; /* accounts' leases with units left */
+    size_t renewals;    /* fibers that take one before it is needed */
     nsec_t logged_at;   /* "the limiter is away", not more than once a second */
     struct list calls;  /* those that hold a place among the concurrent ones */
     struct gate_numbers numbers;
@@ -210,7 +211,7 @@ bool gate_undo(struct reactor *r, struct arena *arena, struct gate_account *a,
 /* ---- gate_lease.c ---- */
 
 /* Decides without Redis: true when the account has a lease here that covers the call, or one could
- * be taken now. Suspends: may, while one is taken. */
+ * be taken now; one that is half spent is renewed meanwhile. Suspends: may, while one is taken. */
 bool gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
                       const struct gate_request *req, struct gate_decision *ret);
 

@@ -196,6 +196,7 @@ static enum status
 retire(struct ctx *ctx, struct quota_gate *g, const struct gate_epoch *e,
        const struct gate_flushed *done)
 {
+    CRASH(gate_retiring);
     enum status st = gate_store_retire(ctx, e->account_id, e->epoch, done->grant_no, done->spent);
     if (st == OK)
         GATE_ADD(g, retired, 1);
@@ -474,7 +475,7 @@ say_goodbye(void *arg)
     ctx_init(&ctx, &arena, g->reactor);
     ctx.deadline = clock_now() + WORK_DEADLINE;
     bool all = false;
-    while (g->ticking && fiber_sleep(&ctx, MSEC(1)) == OK)
+    while ((g->ticking || g->renewals > 0) && fiber_sleep(&ctx, MSEC(1)) == OK)
         continue;
     gate_leases_return(g, &arena, true);
     for (int tries = 0; tries < 3 && !(all && list_empty(&g->dirty)); tries++)

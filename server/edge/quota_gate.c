@@ -27,6 +27,9 @@ quota_gate_init(const struct config *cfg)
         .chunk = cfg->quota_grant,
         .lease = cfg->quota_lease,
     };
+    /* A grant must hold those of several reactors, and what is on its way to Postgres. */
+    if (gate_settings.lease > gate_settings.chunk / 8)
+        gate_settings.lease = gate_settings.chunk / 8;
 }
 
 void

@@ -32,15 +32,15 @@ static enum status
 read_limit(struct ctx *ctx, size_t i, const Luna__V1__NamedLimit *m, struct gate_limit *ret)
 {
     const char *path = arena_printf(ctx->arena, "limits[%zu]", i);
-    if (!is_name(str_of(m->name)))
-        return fail_field(ctx, arena_printf(ctx->arena, "%s.name", path),
-                          "must be 1 to %d of a-z 0-9 . _ : -", MAX_NAME);
-    if (!m->rate)
-        return fail_field(ctx, arena_printf(ctx->arena, "%s.rate", path), "is not given");
     struct gate_limit l = {.name = arena_printf(ctx->arena, NAME_PREFIX "%s", m->name),
                            .report_only = m->report_only};
     enum status st = quota_rate_read(ctx, arena_printf(ctx->arena, "%s.rate", path), m->rate,
                                      &l.capacity, &l.unit_us);
+    if (!is_name(str_of(m->name)))
+        st = fail_field(ctx, arena_printf(ctx->arena, "%s.name", path),
+                        "must be 1 to %d of a-z 0-9 . _ : -", MAX_NAME);
+    if (!m->rate)
+        st = fail_field(ctx, arena_printf(ctx->arena, "%s.rate", path), "is not given");
     if (st == OK)
         *ret = l;
     return st;

@@ -111,9 +111,11 @@ enum status quota_list(struct ctx *ctx, const struct list_request *list, struct 
 enum status quota_update(struct ctx *ctx, const struct account_change *change,
                          struct account *ret) WARN_UNUSED;
 
-/* With its keys. Suspends: may. Fails: ACCOUNT_NOT_FOUND, IN_USE (the caller's own account; keys
- * that work, unless `force`). */
-enum status quota_delete(struct ctx *ctx, int64_t account_id, bool force) WARN_UNUSED;
+/* With its keys. updated_at: only while it is this one; 0: in any case. Suspends: may. Fails:
+ * ACCOUNT_NOT_FOUND, CHANGED_MEANWHILE, IN_USE (the caller's own account; keys that work, unless
+ * `force`). */
+enum status quota_delete(struct ctx *ctx, int64_t account_id, bool force,
+                         usec_t updated_at) WARN_UNUSED;
 
 /* The etag of what was last changed then, and back. False: not one. */
 const char *quota_etag(struct arena *a, usec_t updated_at);
@@ -151,8 +153,8 @@ enum status quota_key_update(struct ctx *ctx, const struct api_key *key,
 enum status quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id,
                              int32_t grace_seconds, usec_t updated_at, struct api_key *ret,
                              const char **ret_secret) WARN_UNUSED;
-/* Suspends: once. Fails: BAD_FIELD, API_KEY_NOT_FOUND. */
-enum status quota_key_revoke(struct ctx *ctx, int64_t account_id, int64_t key_id,
+/* The same. Also for a key that is revoked: then nothing is done. */
+enum status quota_key_revoke(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at,
                              struct api_key *ret) WARN_UNUSED;
 
 /*

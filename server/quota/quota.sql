@@ -79,8 +79,8 @@ FROM api_key
 WHERE account_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now());
 
 -- name: quota_delete_account :exec
--- params: int8
-DELETE FROM account WHERE account_id = $1;
+-- params: int8, timestamptz
+DELETE FROM account WHERE account_id = $1 AND ($2 IS NULL OR updated_at = $2);
 
 -- name: quota_insert_key :one
 -- params: int8, bytea, text, text, text[], text, timestamptz
@@ -144,13 +144,13 @@ RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expire
     last_used_at, previous_expires_at, updated_at;
 
 -- name: quota_revoke_key :maybe
--- params: int8, int8
+-- params: int8, int8, timestamptz
 -- row: api_key
 UPDATE api_key
 SET revoked_at = coalesce(revoked_at, now()),
     updated_at = CASE WHEN revoked_at IS NULL THEN greatest(now(), updated_at + interval '1 us') ELSE updated_at END,
     previous_hash = NULL,
     previous_expires_at = NULL
-WHERE account_id = $1 AND key_id = $2
+WHERE account_id = $1 AND key_id = $2 AND ($3 IS NULL OR updated_at = $3)
 RETURNING key_id, account_id, name, key_prefix, role, scopes, created_at, expires_at, revoked_at,
     last_used_at, previous_expires_at, updated_at;

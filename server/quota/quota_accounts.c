@@ -34,22 +34,27 @@ quota_list(struct ctx *ctx, const struct list_request *list, struct account **re
     return quota_store_list_accounts(ctx, list, ret, ret_n, ret_next);
 }
 
+/* It was not found as it was asked for: there is none, or it is another one than was read. */
+static enum status
+fail_changed(struct ctx *ctx, int64_t account_id)
+{
+    struct account now;
+    enum status st = quota_store_get_account(ctx, account_id, &now);
+    return st != OK ? st : fail_plain(ctx, CHANGED_MEANWHILE);
+}
+
 enum status
 quota_update(struct ctx *ctx, const struct account_change *change, struct account *ret)
 {
     bool found = false;
     enum status st = quota_store_update_account(ctx, change, ret, &found);
-    if (st != OK || found)
-        return st;
-    /* There is none, or it is another one than the caller has read. */
-    struct account now;
-    st = quota_store_get_account(ctx, change->account_id, &now);
-    return st != OK ? st : fail_plain(ctx, CHANGED_MEANWHILE);
+    return st != OK || found ? st : fail_changed(ctx, change->account_id);
 }
 
 struct deletion {
     int64_t account_id;
     bool force;
+    usec_t updated_at;
 };
 
 static enum status
@@ -66,18 +71,18 @@ delete_in_tx(struct ctx *ctx, void *arg)
         return fail(ctx, IN_USE, "the account has %" PRId64 " API key%s that work; use force", keys,
                     keys == 1 ? "" : "s");
     bool found = false;
-    st = quota_store_delete_account(ctx, d->account_id, &found);
-    if (st == OK && !found)
-        return fail_plain(ctx, ACCOUNT_NOT_FOUND);
-    return st;
+    st = quota_store_delete_account(ctx, d->account_id, d->updated_at, &found);
+    if (st != OK || found)
+        return st;
+    return fail_changed(ctx, d->account_id);
 }
 
 enum status
-quota_delete(struct ctx *ctx, int64_t account_id, bool force)
+quota_delete(struct ctx *ctx, int64_t account_id, bool force, usec_t updated_at)
 {
     if (account_id == ctx->who.account_id)
         return fail(ctx, IN_USE, "it is the account that this call acts as");
-    struct deletion d = {account_id, force};
+    struct deletion d = {account_id, force, updated_at};
     return db_tx(ctx, delete_in_tx, &d);
 }
 

@@ -73,16 +73,21 @@ quota_key_update(struct ctx *ctx, const struct api_key *key, struct api_key *ret
     return quota_store_update_key(ctx, key, ret);
 }
 
-/* The key was not found as it was asked for: there is none, or it has changed. */
+/* The key was not found as it was asked for: there is none, or it has changed since `updated_at`.
+ */
 static enum status
-fail_changed(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at)
+fail_changed(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at, bool revoked)
 {
     struct api_key now;
-    enum status st = updated_at != 0 ? quota_key_lock(ctx, account_id, key_id, &now) : OK;
+    bool found = false;
+    enum status st = OK;
+    if (updated_at != 0)
+        st = quota_store_lock_key(ctx, account_id, key_id, &now, &found);
     if (st != OK)
         return st;
-    return updated_at != 0 ? fail_plain(ctx, CHANGED_MEANWHILE)
-                           : fail_plain(ctx, API_KEY_NOT_FOUND);
+    if (found && (revoked || !now.has_revoked_at))
+        return fail_plain(ctx, CHANGED_MEANWHILE);
+    return fail_plain(ctx, API_KEY_NOT_FOUND);
 }
 
 enum status
@@ -98,20 +103,19 @@ quota_key_rotate(struct ctx *ctx, int64_t account_id, int64_t key_id, int32_t gr
     st = quota_store_rotate_key(ctx, account_id, key_id, secret.hash, secret.prefix, grace_seconds,
                                 updated_at, ret, &found);
     if (st == OK && !found)
-        return fail_changed(ctx, account_id, key_id, updated_at);
+        return fail_changed(ctx, account_id, key_id, updated_at, false);
     if (st == OK)
         *ret_secret = secret.text;
     return st;
 }
 
 enum status
-quota_key_revoke(struct ctx *ctx, int64_t account_id, int64_t key_id, struct api_key *ret)
+quota_key_revoke(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at,
+                 struct api_key *ret)
 {
     bool found = false;
     enum status st = quota_check_own(ctx, &account_id);
     if (st == OK)
-        st = quota_store_revoke_key(ctx, account_id, key_id, ret, &found);
-    if (st == OK && !found)
-        return fail_plain(ctx, API_KEY_NOT_FOUND);
-    return st;
+        st = quota_store_revoke_key(ctx, account_id, key_id, updated_at, ret, &found);
+    return st != OK || found ? st : fail_changed(ctx, account_id, key_id, updated_at, true);
 }

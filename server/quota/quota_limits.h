@@ -28,13 +28,15 @@ struct plan {
 
 /* For a transaction that changes the plan: it is locked until its end. Fails: PLAN_NOT_FOUND. */
 enum status quota_plan_lock(struct ctx *ctx, int64_t plan_id, struct plan *ret) WARN_UNUSED;
-/* Makes a plan (plan_id 0), or replaces it. Fails: BAD_FIELD, PLAN_EXISTS, PLAN_NOT_FOUND. */
+/* Makes a plan (plan_id 0), or replaces it. The rates are right. Fails: BAD_FIELD, also with what
+ * is noted in ctx already; PLAN_EXISTS, PLAN_NOT_FOUND. */
 enum status quota_plan_put(struct ctx *ctx, const struct plan *plan, struct plan *ret) WARN_UNUSED;
 enum status quota_plan_get(struct ctx *ctx, int64_t plan_id, struct plan *ret) WARN_UNUSED;
 enum status quota_plan_list(struct ctx *ctx, const struct list_request *list, struct plan **ret,
                             size_t *ret_n, const char **ret_next) WARN_UNUSED;
-/* Fails: PLAN_NOT_FOUND, IN_USE. */
-enum status quota_plan_delete(struct ctx *ctx, int64_t plan_id) WARN_UNUSED;
+/* updated_at: only while the plan's is this one; 0: in any case. Fails: PLAN_NOT_FOUND, IN_USE,
+ * CHANGED_MEANWHILE. */
+enum status quota_plan_delete(struct ctx *ctx, int64_t plan_id, usec_t updated_at) WARN_UNUSED;
 /* plan_id 0: none. updated_at: only while the account's is this one; 0: in any case. Fails:
  * ACCOUNT_NOT_FOUND, PLAN_NOT_FOUND, CHANGED_MEANWHILE. */
 enum status quota_plan_assign(struct ctx *ctx, int64_t account_id, int64_t plan_id,

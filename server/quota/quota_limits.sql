@@ -54,9 +54,9 @@ RETURNING plan_id, plan_name, quota_limit, quota_period, account_capacity, accou
     key_unit_us, concurrent_calls, report_only, created_at, updated_at;
 
 -- name: quota_delete_plan :exec
--- params: int8
+-- params: int8, timestamptz
 -- error: foreign IN_USE
-DELETE FROM plan WHERE plan_id = $1;
+DELETE FROM plan WHERE plan_id = $1 AND ($2 IS NULL OR updated_at = $2);
 
 -- name: quota_set_plan :maybe
 -- params: int8, int8, timestamptz

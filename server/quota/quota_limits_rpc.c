@@ -66,6 +66,17 @@ quota_plan_of(struct arena *a, const struct plan *row)
     return m;
 }
 
+/* Notes what is wrong in the field `part` of the rate. */
+static void PRINTF(4, 5)
+    violate(struct ctx *ctx, const char *rate, const char *part, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_vprintf(ctx->arena, fmt, ap);
+    va_end(ap);
+    (void)fail_field(ctx, arena_printf(ctx->arena, "%s.%s", rate, part), "%s", text);
+}
+
 enum status
 quota_rate_read(struct ctx *ctx, const char *field, const Luna__V1__RateLimit *m,
                 int64_t *ret_capacity, int64_t *ret_unit_us)
@@ -73,47 +84,46 @@ quota_rate_read(struct ctx *ctx, const char *field, const Luna__V1__RateLimit *m
     *ret_capacity = *ret_unit_us = 0;
     if (!m)
         return OK;
-    int64_t period_ms = m->period_ms ? m->period_ms : 1000;
-    if (m->units < 1 || m->units > GATE_MAX_CAPACITY)
-        return fail_field(ctx, arena_printf(ctx->arena, "%s.units", field), "is not from 1 to %lld",
-                          (long long)GATE_MAX_CAPACITY);
-    if (period_ms < 1 || period_ms > GATE_MAX_UNIT_US)
-        return fail_field(ctx, arena_printf(ctx->arena, "%s.period_ms", field),
-                          "is not from 1 to %lld", (long long)GATE_MAX_UNIT_US);
+    const bool has_units = m->units >= 1 && m->units <= GATE_MAX_CAPACITY;
+    const int64_t period_ms = m->period_ms ? m->period_ms : 1000;
+    const bool has_period = period_ms >= 1 && period_ms <= GATE_MAX_UNIT_US;
+    const int64_t burst = m->burst || !has_units ? m->burst : m->units;
+    const bool has_burst = (burst >= 1 && burst <= GATE_MAX_CAPACITY) || (burst == 0 && !has_units);
+    if (!has_units)
+        violate(ctx, field, "units", "is not from 1 to %lld", (long long)GATE_MAX_CAPACITY);
+    if (!has_period)
+        violate(ctx, field, "period_ms", "is not from 1 to %lld", (long long)GATE_MAX_UNIT_US);
+    if (!has_burst)
+        violate(ctx, field, "burst", "is not from 1 to %lld", (long long)GATE_MAX_CAPACITY);
+    if (!has_units || !has_period || !has_burst)
+        return ctx->error.status;
     int64_t unit_us = (period_ms * 1000 + m->units - 1) / m->units; /* never faster than said */
-    int64_t burst = m->burst ? m->burst : m->units;
-    if (burst < 1 || burst > GATE_MAX_CAPACITY)
-        return fail_field(ctx, arena_printf(ctx->arena, "%s.burst", field), "is not from 1 to %lld",
-                          (long long)GATE_MAX_CAPACITY);
-    if (unit_us > GATE_MAX_UNIT_US || (double)burst * (double)unit_us > 0x1p50)
-        return fail_field(ctx, arena_printf(ctx->arena, "%s.period_ms", field),
-                          "is too long: a unit comes back within 12 days, a burst within 35 years");
+    if (unit_us > GATE_MAX_UNIT_US || (double)burst * (double)unit_us > 0x1p50) {
+        violate(ctx, field, "period_ms",
+                "is too long: a unit comes back within 407 days, a burst within 35 years");
+        return ctx->error.status;
+    }
     *ret_capacity = burst;
     *ret_unit_us = unit_us;
     return OK;
 }
 
-enum status
+void
 quota_plan_read(struct ctx *ctx, const Luna__V1__Plan *m, struct plan *ret)
 {
-    if (!m)
-        return fail_field(ctx, "plan", "is not given");
-    if ((int)m->quota_period < 0 || (size_t)m->quota_period >= ARRAY_LEN(periods))
-        return fail_field(ctx, "plan.quota_period", "is not known");
-    struct plan p = {
+    const bool known = (int)m->quota_period >= 0 && (size_t)m->quota_period < ARRAY_LEN(periods);
+    if (!known)
+        (void)fail_field(ctx, "plan.quota_period", "is not known");
+    *ret = (struct plan){
         .plan_name = m->plan_name,
         .quota_limit = m->quota_limit,
-        .quota_period = periods[m->quota_period],
+        .quota_period = periods[known ? m->quota_period : 0],
         .concurrent_calls = m->concurrent_calls,
         .report_only = m->report_only,
     };
-    enum status st = quota_rate_read(ctx, "plan.account_rate", m->account_rate, &p.account_capacity,
-                                     &p.account_unit_us);
-    if (st == OK)
-        st = quota_rate_read(ctx, "plan.key_rate", m->key_rate, &p.key_capacity, &p.key_unit_us);
-    if (st == OK)
-        *ret = p;
-    return st;
+    (void)quota_rate_read(ctx, "plan.account_rate", m->account_rate, &ret->account_capacity,
+                          &ret->account_unit_us);
+    (void)quota_rate_read(ctx, "plan.key_rate", m->key_rate, &ret->key_capacity, &ret->key_unit_us);
 }
 
 /* ---- usage and events ----------------------------------------------------------------------- */

@@ -45,22 +45,6 @@ const struct db_col usage_units_row[] = {
 
 /* ---- plans ---------------------------------------------------------------------------------- */
 
-static void
-check_rate(struct ctx *ctx, const char *field, int64_t capacity, int64_t unit_us)
-{
-    if (capacity == 0 && unit_us == 0)
-        return;
-    if (capacity < 1 || capacity > GATE_MAX_CAPACITY)
-        (void)fail_field(ctx, arena_printf(ctx->arena, "%s.burst", field), "is not from 1 to %lld",
-                         (long long)GATE_MAX_CAPACITY);
-    else if (unit_us < 1 || unit_us > GATE_MAX_UNIT_US)
-        (void)fail_field(ctx, arena_printf(ctx->arena, "%s.units", field),
-                         "must come back between one a microsecond and one in 12 days");
-    else if ((double)capacity * (double)unit_us > 0x1p50)
-        (void)fail_field(ctx, arena_printf(ctx->arena, "%s.burst", field),
-                         "takes more than 35 years to come back");
-}
-
 enum status
 quota_plan_lock(struct ctx *ctx, int64_t plan_id, struct plan *ret)
 {
@@ -70,14 +54,13 @@ quota_plan_lock(struct ctx *ctx, int64_t plan_id, struct plan *ret)
 enum status
 quota_plan_put(struct ctx *ctx, const struct plan *p, struct plan *ret)
 {
-    if (!*p->plan_name)
-        (void)fail_field(ctx, "plan.plan_name", "is required");
+    const size_t characters = str_utf8_count(str_of(p->plan_name));
+    if (characters < 1 || characters > QUOTA_MAX_NAME)
+        (void)fail_field(ctx, "plan.plan_name", "must have 1 to %d characters", QUOTA_MAX_NAME);
     if (p->quota_limit < 0)
         (void)fail_field(ctx, "plan.quota_limit", "must not be negative");
     if (p->concurrent_calls < 0)
         (void)fail_field(ctx, "plan.concurrent_calls", "must not be negative");
-    check_rate(ctx, "plan.account_rate", p->account_capacity, p->account_unit_us);
-    check_rate(ctx, "plan.key_rate", p->key_capacity, p->key_unit_us);
     if (ctx->error.status != OK)
         return ctx->error.status;
     const struct db_arg args[] = {
@@ -108,11 +91,17 @@ quota_plan_list(struct ctx *ctx, const struct list_request *list, struct plan **
 }
 
 enum status
-quota_plan_delete(struct ctx *ctx, int64_t plan_id)
+quota_plan_delete(struct ctx *ctx, int64_t plan_id, usec_t updated_at)
 {
+    struct plan now;
     int64_t n = 0;
-    enum status st = db_exec(ctx, &sql_quota_delete_plan, DB_ARGS(db_int8(plan_id)), &n);
-    return st == OK && n == 0 ? fail_plain(ctx, PLAN_NOT_FOUND) : st;
+    enum status st =
+        db_exec(ctx, &sql_quota_delete_plan,
+                DB_ARGS(db_int8(plan_id), db_opt(updated_at != 0, db_timestamptz(updated_at))), &n);
+    if (st != OK || n > 0)
+        return st;
+    st = quota_plan_get(ctx, plan_id, &now);
+    return st == OK ? fail_plain(ctx, CHANGED_MEANWHILE) : st;
 }
 
 enum status

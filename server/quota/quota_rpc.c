@@ -110,8 +110,10 @@ static enum status
 delete_account(struct call *call, const Luna__V1__DeleteAccountRequest *req,
                Luna__V1__DeleteAccountResponse *resp)
 {
+    usec_t updated_at;
     (void)resp;
-    return quota_delete(&call->ctx, req->account_id, req->force);
+    enum status st = quota_etag_read(call, "etag", req->etag, &updated_at);
+    return st == OK ? quota_delete(&call->ctx, req->account_id, req->force, updated_at) : st;
 }
 
 static enum status
@@ -184,7 +186,10 @@ revoke_api_key(struct call *call, const Luna__V1__RevokeApiKeyRequest *req,
 {
     struct ctx *ctx = &call->ctx;
     struct api_key key;
-    enum status st = quota_key_revoke(ctx, req->account_id, req->key_id, &key);
+    usec_t updated_at;
+    enum status st = quota_etag_read(call, "etag", req->etag, &updated_at);
+    if (st == OK)
+        st = quota_key_revoke(ctx, req->account_id, req->key_id, updated_at, &key);
     if (st == OK)
         resp->api_key = quota_api_key_of(ctx->arena, &key);
     return st;
@@ -200,9 +205,8 @@ create_plan(struct call *call, const Luna__V1__CreatePlanRequest *req,
     struct ctx *ctx = &call->ctx;
     struct plan plan;
     struct plan now;
-    enum status st = quota_plan_read(ctx, req->plan, &plan);
-    if (st == OK)
-        st = quota_plan_put(ctx, &plan, &now);
+    quota_plan_read(ctx, req->plan, &plan);
+    enum status st = quota_plan_put(ctx, &plan, &now);
     if (st == OK)
         resp->plan = quota_plan_of(ctx->arena, &now);
     return st;
@@ -257,8 +261,10 @@ static enum status
 delete_plan(struct call *call, const Luna__V1__DeletePlanRequest *req,
             Luna__V1__DeletePlanResponse *resp)
 {
+    usec_t updated_at;
     (void)resp;
-    return quota_plan_delete(&call->ctx, req->plan_id);
+    enum status st = quota_etag_read(call, "etag", req->etag, &updated_at);
+    return st == OK ? quota_plan_delete(&call->ctx, req->plan_id, updated_at) : st;
 }
 
 static enum status

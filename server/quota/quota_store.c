@@ -143,10 +143,12 @@ quota_store_count_live_keys(struct ctx *ctx, int64_t account_id, int64_t *ret)
 }
 
 enum status
-quota_store_delete_account(struct ctx *ctx, int64_t account_id, bool *ret_found)
+quota_store_delete_account(struct ctx *ctx, int64_t account_id, usec_t updated_at, bool *ret_found)
 {
     int64_t n = 0;
-    enum status st = db_exec(ctx, &sql_quota_delete_account, DB_ARGS(db_int8(account_id)), &n);
+    enum status st = db_exec(
+        ctx, &sql_quota_delete_account,
+        DB_ARGS(db_int8(account_id), db_opt(updated_at != 0, db_timestamptz(updated_at))), &n);
     if (st == OK)
         *ret_found = n > 0;
     return st;
@@ -191,11 +193,13 @@ quota_store_update_key(struct ctx *ctx, const struct api_key *key, struct api_ke
 }
 
 enum status
-quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id, struct api_key *ret,
-                       bool *ret_found)
+quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at,
+                       struct api_key *ret, bool *ret_found)
 {
-    return db_maybe(ctx, &sql_quota_revoke_key, DB_ARGS(db_int8(account_id), db_int8(key_id)), ret,
-                    ret_found);
+    return db_maybe(ctx, &sql_quota_revoke_key,
+                    DB_ARGS(db_int8(account_id), db_int8(key_id),
+                            db_opt(updated_at != 0, db_timestamptz(updated_at))),
+                    ret, ret_found);
 }
 
 static const char *const role_names[] = {[ROLE_NONE] = "none",

@@ -68,8 +68,14 @@ enum status quota_store_update_account(struct ctx *ctx, const struct account_cha
 
 enum status quota_store_count_live_keys(struct ctx *ctx, int64_t account_id,
                                         int64_t *ret) WARN_UNUSED;
-enum status quota_store_delete_account(struct ctx *ctx, int64_t account_id,
+
+/* For these: updated_at 0: whichever it is. *ret_found false: there is none, or its updated_at is
+ * another one. */
+enum status quota_store_delete_account(struct ctx *ctx, int64_t account_id, usec_t updated_at,
                                        bool *ret_found) WARN_UNUSED;
+enum status quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
+                                   usec_t updated_at, struct api_key *ret,
+                                   bool *ret_found) WARN_UNUSED;
 
 /* Fails: as list_rows. */
 enum status quota_store_list_keys(struct ctx *ctx, int64_t account_id,
@@ -83,8 +89,6 @@ enum status quota_store_lock_key(struct ctx *ctx, int64_t account_id, int64_t ke
                                  struct api_key *ret, bool *ret_found) WARN_UNUSED;
 enum status quota_store_update_key(struct ctx *ctx, const struct api_key *key,
                                    struct api_key *ret) WARN_UNUSED;
-enum status quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id,
-                                   struct api_key *ret, bool *ret_found) WARN_UNUSED;
 
 const char *quota_role_name(enum role role);
 enum role quota_role_parse(const char *name); /* ROLE_NONE: no such role */

@@ -71,95 +71,148 @@ rules_of(const struct call *call, const char *name)
     return NULL;
 }
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- updates -------------------------------------------------------------------------------- */
 
-struct key_update {
+/* An update of one resource that a mask limits, in one transaction. */
+struct update {
     struct call *call;
-    const Luna__V1__UpdateApiKeyRequest *req;
-    usec_t updated_at;
-    struct api_key ret;
+    const char *resource; /* its field in the request */
+    const char *etag;     /* as the caller has it; "": he does not say */
+    struct field_mask mask;
+    const ProtobufCMessage *given;
+    /* The resource as it is, locked until the transaction ends. */
+    enum status (*lock)(struct ctx *ctx, struct update *u, ProtobufCMessage **ret_now,
+                        usec_t *ret_updated_at);
+    /* Makes it `m`, unless something is noted in ctx: then it adds what else is wrong, and fails.
+     */
+    enum status (*put)(struct ctx *ctx, struct update *u, const ProtobufCMessage *m);
 };
 
 static enum status
-update_key_in_tx(struct ctx *ctx, void *arg)
+update_in_tx(struct ctx *ctx, void *arg)
 {
-    struct key_update *u = arg;
-    const Luna__V1__UpdateApiKeyRequest *req = u->req;
-    struct api_key key;
-    enum status st = quota_key_lock(ctx, req->account_id, req->key_id, &key);
-    if (st == OK && u->updated_at != 0 && u->updated_at != key.updated_at)
-        return fail_plain(ctx, CHANGED_MEANWHILE);
+    struct update *u = arg;
+    ProtobufCMessage *m;
+    usec_t updated_at;
+    usec_t asked;
+    enum status st = u->lock(ctx, u, &m, &updated_at);
     if (st != OK)
         return st;
-    Luna__V1__ApiKey *m = quota_api_key_of(ctx->arena, &key);
-    const Google__Protobuf__Timestamp *ends = m->expires_at;
-    st = field_mask_merge(ctx, FIELD_MASK(req->update_mask), rules_of(u->call, "api_key"),
-                          &req->api_key->base, &m->base);
+    st =
+        quota_etag_read(u->call, arena_printf(ctx->arena, "%s.etag", u->resource), u->etag, &asked);
+    if (st == OK && asked != 0 && asked != updated_at)
+        return fail_plain(ctx, CHANGED_MEANWHILE);
+    /* What is wrong in the mask does not hide what else is. */
+    st = field_mask_merge(ctx, u->mask, rules_of(u->call, u->resource), u->given, m);
+    const enum status put = u->put(ctx, u, m);
+    return st != OK ? st : put;
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+struct key_update {
+    struct update update; /* first */
+    const Luna__V1__UpdateApiKeyRequest *req;
+    struct api_key key; /* as it is, then as it has become */
+};
+
+static enum status
+lock_key(struct ctx *ctx, struct update *update, ProtobufCMessage **ret_now, usec_t *ret_updated_at)
+{
+    struct key_update *u = container_of(update, struct key_update, update);
+    enum status st = quota_key_lock(ctx, u->req->account_id, u->req->key_id, &u->key);
+    if (st != OK)
+        return st;
+    *ret_now = &quota_api_key_of(ctx->arena, &u->key)->base;
+    *ret_updated_at = u->key.updated_at;
+    return OK;
+}
+
+static enum status
+put_key(struct ctx *ctx, struct update *update, const ProtobufCMessage *message)
+{
+    struct key_update *u = container_of(update, struct key_update, update);
+    const Luna__V1__ApiKey *m = (const Luna__V1__ApiKey *)(const void *)message;
+    struct api_key key = u->key;
     key.name = m->name;
     key.scopes = (struct db_array){.n = m->n_scopes, .texts = (const char *const *)m->scopes};
     key.has_expires_at = m->expires_at != NULL;
     if (m->expires_at)
         key.expires_at = m->expires_at->seconds * 1000000 + m->expires_at->nanos / 1000;
-    if (st == OK && m->expires_at && m->expires_at != ends && key.expires_at <= clock_wall_us())
-        return fail_field(ctx, "api_key.expires_at", "is not in the future");
-    return st == OK ? quota_key_update(ctx, &key, &u->ret) : st;
+    const bool given = m->expires_at && m->expires_at == u->req->api_key->expires_at;
+    if (given && key.expires_at <= clock_wall_us())
+        (void)fail_field(ctx, "api_key.expires_at", "is not in the future");
+    if (ctx->error.status != OK)
+        return ctx->error.status;
+    return quota_key_update(ctx, &key, &u->key);
 }
 
 enum status
 quota_update_api_key(struct call *call, const Luna__V1__UpdateApiKeyRequest *req,
                      Luna__V1__ApiKey **ret)
 {
-    struct key_update u = {.call = call, .req = req};
-    enum status st = quota_etag_read(call, "api_key.etag", req->api_key->etag, &u.updated_at);
+    struct key_update u = {
+        .update = {.call = call,
+                   .resource = "api_key",
+                   .etag = req->api_key->etag,
+                   .mask = FIELD_MASK(req->update_mask),
+                   .given = &req->api_key->base,
+                   .lock = lock_key,
+                   .put = put_key},
+        .req = req,
+    };
+    enum status st = db_tx(&call->ctx, update_in_tx, &u.update);
     if (st == OK)
-        st = db_tx(&call->ctx, update_key_in_tx, &u);
-    if (st == OK)
-        *ret = quota_api_key_of(call->ctx.arena, &u.ret);
+        *ret = quota_api_key_of(call->ctx.arena, &u.key);
     return st;
 }
 
 /* ---- plans ---------------------------------------------------------------------------------- */
 
 struct plan_update {
-    struct call *call;
-    const Luna__V1__UpdatePlanRequest *req;
-    usec_t updated_at;
-    struct plan ret;
+    struct update update; /* first */
+    int64_t plan_id;
+    struct plan plan; /* as it is, then as it has become */
 };
 
 static enum status
-update_plan_in_tx(struct ctx *ctx, void *arg)
+lock_plan(struct ctx *ctx, struct update *update, ProtobufCMessage **ret_now,
+          usec_t *ret_updated_at)
 {
-    struct plan_update *u = arg;
-    const Luna__V1__UpdatePlanRequest *req = u->req;
-    struct plan plan;
-    enum status st = quota_plan_lock(ctx, req->plan_id, &plan);
-    if (st == OK && u->updated_at != 0 && u->updated_at != plan.updated_at)
-        return fail_plain(ctx, CHANGED_MEANWHILE);
+    struct plan_update *u = container_of(update, struct plan_update, update);
+    enum status st = quota_plan_lock(ctx, u->plan_id, &u->plan);
     if (st != OK)
         return st;
-    Luna__V1__Plan *m = quota_plan_of(ctx->arena, &plan);
-    st = field_mask_merge(ctx, FIELD_MASK(req->update_mask), rules_of(u->call, "plan"),
-                          &req->plan->base, &m->base);
-    if (st == OK)
-        st = quota_plan_read(ctx, m, &plan);
-    plan.plan_id = req->plan_id;
-    return st == OK ? quota_plan_put(ctx, &plan, &u->ret) : st;
+    *ret_now = &quota_plan_of(ctx->arena, &u->plan)->base;
+    *ret_updated_at = u->plan.updated_at;
+    return OK;
+}
+
+static enum status
+put_plan(struct ctx *ctx, struct update *update, const ProtobufCMessage *message)
+{
+    struct plan_update *u = container_of(update, struct plan_update, update);
+    struct plan plan;
+    quota_plan_read(ctx, (const Luna__V1__Plan *)(const void *)message, &plan);
+    plan.plan_id = u->plan_id;
+    return quota_plan_put(ctx, &plan, &u->plan);
 }
 
 enum status
 quota_update_plan(struct call *call, const Luna__V1__UpdatePlanRequest *req, Luna__V1__Plan **ret)
 {
-    struct ctx *ctx = &call->ctx;
-    struct plan_update u = {.call = call, .req = req};
-    if (req->plan_id <= 0)
-        return fail_field(ctx, "plan_id", "must be positive");
-    if (!req->plan)
-        return fail_field(ctx, "plan", "is not given");
-    enum status st = quota_etag_read(call, "plan.etag", req->plan->etag, &u.updated_at);
+    struct plan_update u = {
+        .update = {.call = call,
+                   .resource = "plan",
+                   .etag = req->plan->etag,
+                   .mask = FIELD_MASK(req->update_mask),
+                   .given = &req->plan->base,
+                   .lock = lock_plan,
+                   .put = put_plan},
+        .plan_id = req->plan_id,
+    };
+    enum status st = db_tx(&call->ctx, update_in_tx, &u.update);
     if (st == OK)
-        st = db_tx(ctx, update_plan_in_tx, &u);
-    if (st == OK)
-        *ret = quota_plan_of(ctx->arena, &u.ret);
+        *ret = quota_plan_of(call->ctx.arena, &u.plan);
     return st;
 }

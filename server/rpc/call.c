@@ -6,6 +6,7 @@
 #include "run/reactor.h"
 
 #define LATENCY_FIRST_NS 50000
+#define WATCH_AFTER      MSEC(10) /* that long, and its caller may have left: see call_watch_due */
 
 static void on_final(struct rpc_event *ev);
 
@@ -135,6 +136,7 @@ call_end(struct rpc_call *c)
     struct shard *sh = c->shard;
     if (c->slot)
         count_end(c, st);
+    list_remove(&c->unwatched);
     list_remove(&c->link);
     list_push(&sh->ending, &c->link);
     c->ending_since = reactor_now(sh->reactor);
@@ -348,6 +350,41 @@ refuse(struct rpc_call *c, enum status st)
     call_end(c);
 }
 
+/*
+ * Only a call that waits for something can be told that its caller has left, and to ask core for
+ * that is a batch of its own, which costs about as much as the answer's. Most calls that wait do so
+ * for one question to Postgres or Redis: a unary one is watched when it is still there after a
+ * while, and asks together with its answer otherwise.
+ */
+static void
+watch(struct rpc_call *c)
+{
+    struct shard *sh = c->shard;
+    if (c->pub.method->kind != RPC_UNARY) {
+        call_start_close(c);
+        return;
+    }
+    list_push(&sh->unwatched, &c->unwatched);
+    if (!timer_pending(&sh->watch))
+        timer_set(sh->reactor, &sh->watch, c->pub.started + WATCH_AFTER);
+}
+
+void
+call_watch_due(struct timer *t)
+{
+    struct shard *sh = container_of(t, struct shard, watch);
+    nsec_t now = reactor_now(sh->reactor);
+    list_foreach_safe (l, next, &sh->unwatched) {
+        struct rpc_call *c = container_of(l, struct rpc_call, unwatched);
+        if (now - c->pub.started < WATCH_AFTER) {
+            timer_set(sh->reactor, t, c->pub.started + WATCH_AFTER);
+            return;
+        }
+        list_remove(&c->unwatched);
+        call_start_close(c);
+    }
+}
+
 static void
 call_begin(struct rpc_call *c)
 {
@@ -370,9 +407,8 @@ call_begin(struct rpc_call *c)
         refuse(c, fail_plain(ctx, OVERLOADED));
         return;
     }
-    /* Only a call that waits for something can be told that its caller has left. */
     if (c->phase == CALL_RUNNING)
-        call_start_close(c);
+        watch(c);
 }
 
 void

@@ -106,6 +106,7 @@ struct rpc_call {
     struct shard *shard;
     struct shard_method *slot; /* NULL: an unknown method */
     struct list link;          /* shard->running or shard->ending */
+    struct list unwatched; /* shard->unwatched, while nobody would tell us that it is cancelled */
     struct rpc_call *next_free;
     nsec_t ending_since;
     struct arena arena;
@@ -209,6 +210,8 @@ struct shard {
     /* The reactor's: */
     struct list running;   /* calls whose handler has not ended */
     struct list ending;    /* calls in FLUSHING or ENDING, longest first */
+    struct list unwatched; /* those of `running` that call_watch_due will look at, longest first */
+    struct timer watch;    /* set while there are any */
     grpc_byte_buffer *out; /* emptied by each send, so that none is allocated */
     struct timer janitor;
     struct cork cork;
@@ -286,6 +289,7 @@ void call_on_accepted(struct rpc_event *ev);
 void call_on_closed(struct rpc_event *ev);
 void call_start_close(struct rpc_call *c);
 void call_cut_all(struct shard *sh);
+void call_watch_due(struct timer *t);
 void call_batch(struct rpc_call *c, struct rpc_event *ev, const grpc_op *ops, size_t n);
 void call_maybe_release(struct rpc_call *c);
 void call_send_final(struct rpc_call *c);

@@ -54,6 +54,7 @@ pool_get(struct shard *sh)
     ASSERT(c != NULL);
     c->shard = sh;
     list_init(&c->link);
+    list_init(&c->unwatched);
     arena_init(&c->arena, 0);
     arena_init(&c->stream.scratch, SCRATCH_BYTES);
     event_init(&c->main_event, c, call_on_accepted);

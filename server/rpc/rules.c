@@ -66,21 +66,12 @@ violate_length(struct checker *k, const struct place *p, uint32_t least, uint32_
         violate(k, p, "must have %u to %u %s", least, most, what);
 }
 
-static size_t
-count_characters(struct str s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++)
-        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static void
 check_text(struct checker *k, const struct rpc_rule *r, const struct place *p, struct str s,
            bool is_text, uint32_t least, uint32_t most)
 {
     if (least > 0 || most > 0) {
-        size_t n = is_text ? count_characters(s) : s.n;
+        size_t n = is_text ? str_utf8_count(s) : s.n;
         if (n < least || (most > 0 && n > most)) {
             violate_length(k, p, least, most, is_text ? "characters" : "bytes");
             return;

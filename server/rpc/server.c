@@ -94,6 +94,7 @@ on_quiet(struct inbox_msg *m)
     struct shard *sh = container_of(m, struct shard, quiet_msg);
     struct rpc_server *s = sh->server;
     timer_stop(sh->reactor, &sh->janitor);
+    timer_stop(sh->reactor, &sh->watch);
     turn_hook_cancel(&sh->cork.hook);
     pthread_mutex_lock(&s->lock);
     s->quiet++;
@@ -135,7 +136,9 @@ shard_init(struct rpc_server *s, size_t i)
     sh->out = grpc_raw_byte_buffer_create(NULL, 0);
     list_init(&sh->running);
     list_init(&sh->ending);
+    list_init(&sh->unwatched);
     timer_init(&sh->janitor, on_janitor);
+    timer_init(&sh->watch, call_watch_due);
     cork_init(&sh->cork);
     sh->start_msg.fn = on_start;
     sh->cut_msg.fn = on_cut;

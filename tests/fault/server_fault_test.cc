@@ -8,7 +8,8 @@
 #include <mutex>
 
 #include "luna/v1/kalman.client.h"
-#include "luna/v1/quota.client.h"
+#include "support/eventually.h"
+#include "support/luna_channel.h"
 #include "support/luna_server.h"
 
 namespace
@@ -16,25 +17,6 @@ namespace
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
-
-struct channel_free {
-    void operator()(luna_channel *c) const
-    {
-        luna_channel_free(c);
-    }
-};
-using channel_ptr = std::unique_ptr<luna_channel, channel_free>;
-
-channel_ptr
-open_channel(const std::string &target, const std::string &key)
-{
-    luna_channel_options options = {};
-    options.target = target.c_str();
-    options.api_key = key.empty() ? nullptr : key.c_str();
-    options.timeout_ms = 3000;
-    options.max_attempts = 1; /* nothing is hidden by a retry */
-    return channel_ptr(luna_channel_new(&options, nullptr));
-}
 
 luna_code
 get_account(luna_channel *channel)
@@ -127,18 +109,6 @@ class load
 };
 
 bool
-becomes(const std::function<bool()> &what, seconds within)
-{
-    const auto end = steady_clock::now() + within;
-    while (!what()) {
-        if (steady_clock::now() > end)
-            return false;
-        std::this_thread::sleep_for(milliseconds(10));
-    }
-    return true;
-}
-
-bool
 ready(const luna_server &server)
 {
     return server.get("/readyz").find(" 200 ") != std::string::npos;
@@ -158,9 +128,9 @@ TEST(server_fault, heals_after_kill_9_of_postgres)
         ASSERT_TRUE(calls.succeeds(200, seconds(20))) << "round " << round << "\n" << server.log();
         pg.stop(SIGKILL);
         ASSERT_TRUE(calls.fails(seconds(20)));
-        ASSERT_TRUE(becomes([&] { return !ready(server); }, seconds(10)));
+        ASSERT_TRUE(eventually([&] { return !ready(server); }, 10));
         pg.start();
-        ASSERT_TRUE(becomes([&] { return ready(server); }, seconds(20))) << server.log();
+        ASSERT_TRUE(eventually([&] { return ready(server); }, 20)) << server.log();
     }
     EXPECT_TRUE(calls.succeeds(500, seconds(20)));
     calls.finish();
@@ -181,17 +151,17 @@ TEST(server_fault, serves_while_redis_is_away_and_takes_it_back)
     ASSERT_TRUE(calls.succeeds(100, seconds(20)));
     redis.stop(SIGKILL);
     ASSERT_TRUE(
-        becomes([&] { return server.metric("luna_redis_ready{reactor=\"0\"}") == 0; }, seconds(10)))
+        eventually([&] { return server.metric("luna_redis_ready{reactor=\"0\"}") == 0; }, 10))
         << server.get("/metrics");
     EXPECT_TRUE(calls.succeeds(200, seconds(20)));
     EXPECT_TRUE(ready(server)) << "GetAccount needs no Redis";
     redis.start();
-    EXPECT_TRUE(becomes(
+    EXPECT_TRUE(eventually(
         [&] {
             return server.metric("luna_redis_ready{reactor=\"0\"}") == 1 &&
                    server.metric("luna_redis_ready{reactor=\"1\"}") == 1;
         },
-        seconds(20)));
+        20));
     calls.finish();
     EXPECT_EQ(calls.others() + calls.count(LUNA_UNAVAILABLE) + calls.count(LUNA_DEADLINE_EXCEEDED),
               0);
@@ -215,13 +185,13 @@ TEST(server_fault, waits_for_its_dependencies_and_says_which)
     const auto logged = [&](const char *text) {
         return server.log().find(text) != std::string::npos;
     };
-    EXPECT_TRUE(becomes([&] { return logged("for=\"Postgres and Redis\""); }, seconds(10)));
+    EXPECT_TRUE(eventually([&] { return logged("for=\"Postgres and Redis\""); }, 10));
     EXPECT_FALSE(ready(server));
     redis.start();
-    EXPECT_TRUE(becomes([&] { return logged("for=Postgres\n"); }, seconds(10))) << server.log();
+    EXPECT_TRUE(eventually([&] { return logged("for=Postgres\n"); }, 10)) << server.log();
     EXPECT_FALSE(started);
     pg.start();
-    EXPECT_TRUE(becomes([&] { return started.load(); }, seconds(20))) << server.log();
+    EXPECT_TRUE(eventually([&] { return started.load(); }, 20)) << server.log();
     EXPECT_TRUE(ready(server));
     EXPECT_EQ(server.stop(), 0);
     done = true;

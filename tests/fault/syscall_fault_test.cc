@@ -8,7 +8,8 @@
 #include <memory>
 
 #include "luna/v1/kalman.client.h"
-#include "luna/v1/quota.client.h"
+#include "support/eventually.h"
+#include "support/luna_channel.h"
 #include "support/luna_server.h"
 #include "syscall_shim.h"
 
@@ -16,15 +17,6 @@ namespace
 {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using std::chrono::steady_clock;
-
-struct channel_free {
-    void operator()(luna_channel *c) const
-    {
-        luna_channel_free(c);
-    }
-};
-using channel_ptr = std::unique_ptr<luna_channel, channel_free>;
 
 class control
 {
@@ -67,18 +59,6 @@ class control
     char path_[32] = "/tmp/luna-shim-XXXXXX";
     shim_page *page_;
 };
-
-bool
-becomes(const std::function<bool()> &what, seconds within)
-{
-    const auto end = steady_clock::now() + within;
-    while (!what()) {
-        if (steady_clock::now() > end)
-            return false;
-        std::this_thread::sleep_for(milliseconds(5));
-    }
-    return true;
-}
 
 struct fault {
     shim_function fn;
@@ -124,17 +104,6 @@ class syscall_fault : public ::testing::TestWithParam<fault>
         delete redis;
         delete pg;
         delete shim;
-    }
-
-    static channel_ptr open_channel()
-    {
-        luna_channel_options options = {};
-        const std::string target = server->target();
-        options.target = target.c_str();
-        options.api_key = key.c_str();
-        options.timeout_ms = 3000;
-        options.max_attempts = 1;
-        return channel_ptr(luna_channel_new(&options, nullptr));
     }
 
     static luna_code get_account(luna_channel *channel)
@@ -186,7 +155,7 @@ class syscall_fault : public ::testing::TestWithParam<fault>
 
     static bool well()
     {
-        channel_ptr channel = open_channel();
+        channel_ptr channel = open_channel(server->target(), key);
         return filter(channel.get()) == LUNA_OK && get_account(channel.get()) == LUNA_OK &&
                server->get("/readyz").find(" 200 ") != std::string::npos &&
                server->metric("luna_redis_ready{reactor=\"0\"}") == 1 &&
@@ -229,14 +198,14 @@ TEST_P(syscall_fault, is_survived)
             shim->arm(f.fn, error, skip);
             if (of_stores)
                 cut_stores();
-            channel_ptr channel = open_channel();
+            channel_ptr channel = open_channel(server->target(), key);
             for (int i = 0; i < 6; i++) {
                 luna_code code = i % 2 ? get_account(channel.get()) : filter(channel.get());
                 EXPECT_TRUE(is_honest(code)) << luna_code_name(code);
             }
             ASSERT_TRUE(alive()) << end_of_log();
             fired += shim->disarm();
-            ASSERT_TRUE(becomes(well, seconds(20))) << end_of_log() << server->get("/metrics");
+            ASSERT_TRUE(eventually(well, 20)) << end_of_log() << server->get("/metrics");
         }
     }
     EXPECT_GT(fired, 0) << f.name << " was never called";

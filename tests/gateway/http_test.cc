@@ -120,6 +120,34 @@ TEST_F(Http, ShowsLimitsAndTheCodeThatTheServerAsksFor)
     EXPECT_EQ(get("/v1/book/x").status, 200);
 }
 
+/* Servers send the older names only where the newer fields do not hold them. */
+TEST_F(Http, ShowsTheTightestLimitUnderTheOlderNames)
+{
+    start();
+    Reply r;
+    r.headers = {{"ratelimit-policy", "\"quota\";q=500, \"key\";q=5;w=10"},
+                 {"ratelimit", "\"quota\";r=499;t=60, \"key\";r=3;t=4"}};
+    reply(r);
+    auto answer = get("/v1/book/x");
+    EXPECT_EQ(answer.header("RateLimit-Policy"), "\"quota\";q=500, \"key\";q=5;w=10");
+    EXPECT_EQ(answer.header("X-RateLimit-Limit"), "5");
+    EXPECT_EQ(answer.header("X-RateLimit-Remaining"), "3");
+    EXPECT_EQ(answer.header("X-RateLimit-Reset"), "4");
+    r.headers["x-ratelimit-limit"] = "500";
+    r.headers["x-ratelimit-remaining"] = "499";
+    r.headers["x-ratelimit-reset"] = "60";
+    reply(r);
+    answer = get("/v1/book/x");
+    EXPECT_EQ(answer.header("X-RateLimit-Limit"), "500");
+    EXPECT_EQ(answer.header("X-RateLimit-Remaining"), "499");
+    EXPECT_EQ(answer.header("X-RateLimit-Reset"), "60");
+    r.headers = {{"ratelimit-policy", "other"}, {"ratelimit", "other"}};
+    reply(r);
+    answer = get("/v1/book/x");
+    EXPECT_EQ(answer.header("RateLimit"), "other");
+    EXPECT_EQ(answer.header("X-RateLimit-Limit"), "");
+}
+
 TEST_F(Http, KeepsConnectionsAndTheirOrder)
 {
     start();

@@ -162,6 +162,30 @@ TEST(Unary, CancelReachesTheHandler)
     EXPECT_TRUE(eventually([&] { return server.stats().calls_alive == 0; }));
 }
 
+/* Before, while and after core is asked to tell of it. */
+TEST(Unary, CancelledAroundTheTimeFromWhichItIsWatched)
+{
+    Server server;
+    Channel ch(server.address());
+    uint64_t calls = 0;
+    for (uint32_t ms = 1; ms <= 25; ms++) {
+        Command c;
+        c.sleep_ms = 25;
+        Call call(ch, kObey, {}, 0);
+        call.send(c.bytes_on_wire());
+        call.half_close();
+        ASSERT_TRUE(eventually([&] { return server.counts(kObey).in_flight == 1; }));
+        std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+        call.cancel();
+        call.finish();
+        calls++;
+        ASSERT_TRUE(eventually([&] { return server.counts(kObey).in_flight == 0; })) << ms;
+    }
+    EXPECT_EQ(server.counts(kObey).finished[0] + server.counts(kObey).finished[1], calls);
+    EXPECT_GT(server.counts(kObey).finished[1], 0u);
+    EXPECT_TRUE(eventually([&] { return server.stats().calls_alive == 0; }));
+}
+
 TEST(Unary, BrokenConnectionEndsTheHandler)
 {
     Server server;

@@ -4,25 +4,12 @@
 
 #include "support/counts_client.h"
 #include "support/luna_server.h"
+#include "support/stores.h"
 
 namespace
 {
 
 constexpr int64_t kNoon = INT64_C(1772366400) * 1000000;
-
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
-redis_server &
-redis()
-{
-    static redis_server server;
-    return server;
-}
 
 TEST(counts, readings_make_counts)
 {

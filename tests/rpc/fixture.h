@@ -16,6 +16,7 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "luna/testing/echo.pb-c.h"
+#include "support/eventually.h"
 #include "test_server.h"
 
 extern "C" {
@@ -212,19 +213,6 @@ details_of(const Outcome &o)
     }
     google__rpc__status__free_unpacked(s, nullptr);
     return d;
-}
-
-// True as soon as `what` is, within five seconds.
-inline bool
-eventually(const std::function<bool()> &what)
-{
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (!what()) {
-        if (std::chrono::steady_clock::now() > until)
-            return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    return true;
 }
 
 #endif

@@ -12,16 +12,10 @@
 #include <thread>
 
 #include "gate_support.h"
+#include "support/stores.h"
 
 namespace
 {
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
 struct Tally {
     std::atomic<int64_t> yes{0};
     std::atomic<int64_t> no{0};
@@ -186,6 +180,55 @@ TEST_F(race, costs_that_do_not_fit_exactly)
     EXPECT_LE(used(), 310);
     EXPECT_GT(used(), 303);
     EXPECT_EQ(used() % 7, 0);
+}
+
+/* By leases, while there is enough for them, and to the last unit. */
+TEST_F(race, leases_admit_exactly_the_limit)
+{
+    redis_server redis;
+    open("leased", &redis, {{"LUNA_QUOTA_LEASE", "20"}});
+    const int64_t limit = 12000;
+    set_limit(limit);
+    Tally t;
+    storm(1000, 1, t);
+    EXPECT_EQ(t.yes, limit);
+    EXPECT_EQ(t.failed, 0);
+    EXPECT_TRUE(eventually([&] { return quiet(); })) << log();
+    EXPECT_EQ(used(), limit);
+    EXPECT_EQ(number("SELECT sum(units) FROM quota_usage"), limit);
+    const char leased[] = "luna_quota_leased_total";
+    EXPECT_GT(one->metric(leased) + two->metric(leased), limit / 2.0) << log();
+}
+
+/* What it had leased and not spent counts as used: never less than what was admitted. */
+TEST_F(race, a_server_with_leases_is_killed)
+{
+    redis_server redis;
+    open("leased_killed", &redis, {{"LUNA_QUOTA_LEASE", "20"}});
+    int64_t sure = 0;
+    int64_t maybe = 0;
+    int64_t limit = 0;
+    int64_t leases = 0;
+    for (int round = 0; round < 3; round++) {
+        set_limit(limit += 9000);
+        Tally t;
+        storm(400, 1, t, [&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(80 + 40 * round));
+            leases += std::max(0.0, two->metric("luna_quota_leases_total"));
+            two->stop(SIGKILL);
+            two->start();
+        });
+        sure += t.yes;
+        maybe += t.failed;
+    }
+    ASSERT_TRUE(eventually([&] { return quiet(); }, 30)) << log();
+    EXPECT_GT(leases, 0);
+    EXPECT_LE(sure, limit);
+    EXPECT_LE(used(), limit);
+    EXPECT_GE(used(), sure);
+    /* Each reactor of a killed server held up to two leases. */
+    EXPECT_LE(used(), sure + maybe + 3 * 2 * 2 * 20);
+    EXPECT_EQ(number("SELECT sum(units) FROM quota_usage"), used());
 }
 
 TEST_F(race, a_server_is_killed)

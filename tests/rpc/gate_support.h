@@ -9,6 +9,7 @@
 #include "core_client.h"
 #include "luna/v1/kalman.pb-c.h"
 #include "luna/v1/limiter.pb-c.h"
+#include "support/eventually.h"
 #include "support/luna_server.h"
 
 inline const char kCheck[] = "/luna.v1.LimiterService/Check";
@@ -114,18 +115,6 @@ filter(const Channel &ch, const std::string &key, size_t n = 3)
         LUNA__V1__FILTER_REQUEST__LEVEL_VARIANCE_PRESENCE_LEVEL_VARIANCE;
     r.level_variance = 1;
     return unary(ch, kFilter, bytes_of(&r.base), bearer(key));
-}
-
-inline bool
-eventually(const std::function<bool()> &what, int seconds = 20)
-{
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-    while (!what()) {
-        if (std::chrono::steady_clock::now() > until)
-            return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return true;
 }
 
 #endif

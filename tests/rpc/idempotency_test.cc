@@ -8,23 +8,10 @@
 #include "gate_support.h"
 #include "luna/v1/counts.pb-c.h"
 #include "luna/v1/quota.pb-c.h"
+#include "support/stores.h"
 
 namespace
 {
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
-redis_server &
-redis()
-{
-    static redis_server server;
-    return server;
-}
-
 /* A connection of its own, that may hold locks. */
 class Session
 {

@@ -3,16 +3,10 @@
 #include <thread>
 
 #include "kalman_support.h"
+#include "support/stores.h"
 
 namespace
 {
-
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
 
 /* Sends an observation until it is acknowledged, over whatever server `target` names just now. */
 void

@@ -3,16 +3,10 @@
 #include <thread>
 
 #include "kalman_support.h"
+#include "support/stores.h"
 
 namespace
 {
-
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
 
 Outcome
 by_name(Kalman &k, const char *method, const std::string &id)

@@ -3,23 +3,10 @@
 #include <thread>
 
 #include "kalman_support.h"
+#include "support/stores.h"
 
 namespace
 {
-
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
-redis_server &
-redis()
-{
-    static redis_server server;
-    return server;
-}
 
 /* One server for the tests that do not break it. */
 struct Shared {

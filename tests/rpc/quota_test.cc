@@ -6,24 +6,11 @@
 #include "core_client.h"
 #include "luna/v1/quota.pb-c.h"
 #include "support/luna_server.h"
+#include "support/stores.h"
 
 namespace
 {
 const char kGetAccount[] = "/luna.v1.QuotaService/GetAccount";
-
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
-redis_server &
-redis()
-{
-    static redis_server server;
-    return server;
-}
 
 std::string
 get_account_request(int64_t id)

@@ -1,25 +1,14 @@
 /* Updates: what a mask names and nothing else, and only what is still as it was read. */
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
+
 #include "contract/descriptors.h"
 #include "gate_support.h"
+#include "support/stores.h"
 
 namespace
 {
-pg_server &
-pg()
-{
-    static pg_server server;
-    return server;
-}
-
-redis_server &
-redis()
-{
-    static redis_server server;
-    return server;
-}
-
 /* QuotaService in protobuf's text. */
 class Quota
 {
@@ -168,6 +157,127 @@ TEST(Update, Plan)
                admin);
     EXPECT_EQ(o.code, 9) << o.message;
     EXPECT_EQ(q.call("UpdatePlan", "plan_id: 99 plan {plan_name: 'x'}", admin).code, 5);
+}
+
+/* All that is wrong with a plan is in one answer, whichever part of the server finds it. */
+TEST(Update, PlanSaysAllThatIsWrong)
+{
+    luna_server server(pg(), redis(), "plan_wrong");
+    const Metadata admin = bearer(server.create_account("root", true));
+    server.start();
+    Quota q(server);
+    const std::string wrong = "quota_limit: -1 quota_period: 9 concurrent_calls: -2 "
+                              "account_rate {units: 0 period_ms: -1 burst: -1} "
+                              "key_rate {units: 1 period_ms: 1099511627776}";
+    const std::vector<std::string> fields = {
+        "plan.plan_name",          "plan.quota_limit",        "plan.quota_period",
+        "plan.concurrent_calls",   "plan.account_rate.units", "plan.account_rate.period_ms",
+        "plan.account_rate.burst", "plan.key_rate.period_ms"};
+    auto violations = [](Outcome o) {
+        const std::string bytes = o.trailers["grpc-status-details-bin"];
+        std::vector<std::string> found;
+        /* A field's name stands in the details behind its length; a message begins with it. */
+        for (size_t at = 0; (at = bytes.find("plan.", at)) != std::string::npos; at++) {
+            std::string text = bytes.substr(at, static_cast<unsigned char>(bytes[at - 1]));
+            if (text.find(' ') == std::string::npos)
+                found.push_back(text);
+        }
+        std::sort(found.begin(), found.end());
+        found.erase(std::unique(found.begin(), found.end()), found.end());
+        return found;
+    };
+    std::vector<std::string> expected = fields;
+    std::sort(expected.begin(), expected.end());
+    Outcome o = q.call("CreatePlan", "plan {" + wrong + "}", admin);
+    EXPECT_EQ(o.code, 3);
+    EXPECT_EQ(violations(o), expected);
+    o = q.call("CreatePlan", "plan {plan_name: '" + std::string(101, 'x') + "' " + wrong + "}",
+               admin);
+    EXPECT_EQ(violations(o), expected);
+
+    ASSERT_EQ(q.call("CreatePlan", "plan {plan_name: '" + std::string(100, 'x') + "'}", admin).code,
+              0);
+    expected.push_back("plan.etag");
+    std::sort(expected.begin(), expected.end());
+    o = q.call("UpdatePlan", "plan_id: 1 plan {etag: 'x' " + wrong + "}", admin);
+    EXPECT_EQ(o.code, 3);
+    EXPECT_EQ(violations(o), expected);
+    o = q.call("UpdatePlan",
+               "plan_id: 1 plan {etag: 'x' quota_limit: -1 concurrent_calls: -1} "
+               "update_mask {paths: ['quota_limit', 'nothing']}",
+               admin);
+    EXPECT_EQ(violations(o), (std::vector<std::string>{"plan.etag", "plan.quota_limit"}));
+    EXPECT_TRUE(has(o.trailers["grpc-status-details-bin"], "names nothing, which"));
+    EXPECT_EQ(q.call("CreatePlan", "", admin).code, 3);
+    EXPECT_EQ(q.call("UpdatePlan", "plan_id: 1", admin).code, 3);
+    EXPECT_EQ(q.call("UpdatePlan", "plan {plan_name: 'x'}", admin).code, 3);
+
+    /* One a month and one a year are rates, one in two years is none. */
+    auto slow = [&](const std::string &name, int64_t days) {
+        return q.call("CreatePlan",
+                      "plan {plan_name: '" + name + "' key_rate {units: 1 period_ms: " +
+                          std::to_string(days * 86400000) + "}}",
+                      admin);
+    };
+    EXPECT_EQ(slow("month", 31).code, 0);
+    EXPECT_TRUE(has(q.said, "key_rate { units: 1 period_ms: 2678400000 burst: 1 }")) << q.said;
+    EXPECT_EQ(slow("year", 366).code, 0);
+    EXPECT_EQ(slow("years", 730).code, 3);
+
+    /* Nothing of it was done. */
+    q.call("GetPlan", "plan_id: 1", admin);
+    EXPECT_FALSE(has(q.said, "quota_limit")) << q.said;
+}
+
+/* AIP-154: what has changed since it was read is not deleted. */
+TEST(Update, DeletesTakeEtags)
+{
+    luna_server server(pg(), redis(), "delete_etag");
+    const Metadata admin = bearer(server.create_account("root", true));
+    server.start();
+    Quota q(server);
+    auto reason = [](Outcome o) {
+        return has(o.trailers["grpc-status-details-bin"], "CHANGED_MEANWHILE")
+                   ? std::string("CHANGED_MEANWHILE")
+                   : why(o);
+    };
+    auto with = [&](const std::string &etag) { return " etag: '" + etag + "'"; };
+
+    ASSERT_EQ(q.call("CreatePlan", "plan {plan_name: 'p' quota_limit: 3}", admin).code, 0);
+    const std::string plan = q.text("etag");
+    ASSERT_EQ(q.call("UpdatePlan", "plan_id: 1 plan {plan_name: 'q'}", admin).code, 0);
+    const std::string plan_now = q.text("etag");
+    EXPECT_EQ(reason(q.call("DeletePlan", "plan_id: 1" + with(plan), admin)), "CHANGED_MEANWHILE");
+    EXPECT_EQ(reason(q.call("DeletePlan", "plan_id: 1" + with("x"), admin)), "BAD_FIELD");
+    EXPECT_EQ(q.call("DeletePlan", "plan_id: 1" + with(plan_now), admin).code, 0);
+    EXPECT_EQ(reason(q.call("DeletePlan", "plan_id: 1" + with(plan_now), admin)), "PLAN_NOT_FOUND");
+
+    ASSERT_EQ(q.call("CreateAccount", "account_name: 'ann'", admin).code, 0);
+    const std::string account = q.text("etag");
+    ASSERT_EQ(q.call("UpdateAccount", "account_id: 2 quota_limit: 7", admin).code, 0);
+    const std::string account_now = q.text("etag");
+
+    ASSERT_EQ(q.call("CreateApiKey", "account_id: 2", admin).code, 0);
+    const std::string key = q.text("etag");
+    const std::string which = "account_id: 2 key_id: 2";
+    ASSERT_EQ(q.call("UpdateApiKey", which + " api_key {name: 'new'}", admin).code, 0);
+    const std::string key_now = q.text("etag");
+    EXPECT_EQ(reason(q.call("RevokeApiKey", which + with(key), admin)), "CHANGED_MEANWHILE");
+    EXPECT_EQ(q.call("RevokeApiKey", which + with(key_now), admin).code, 0);
+    EXPECT_TRUE(has(q.said, "revoked_at")) << q.said;
+    EXPECT_EQ(reason(q.call("RevokeApiKey", which + with(key_now), admin)), "CHANGED_MEANWHILE");
+    EXPECT_EQ(q.call("RevokeApiKey", which, admin).code, 0); /* twice is once */
+    EXPECT_EQ(q.call("RevokeApiKey", "account_id: 2 key_id: 99" + with(key_now), admin).code, 5);
+
+    EXPECT_EQ(reason(q.call("DeleteAccount", "account_id: 2" + with(account), admin)),
+              "CHANGED_MEANWHILE");
+    Metadata match = admin;
+    match.emplace_back("if-match", "\"" + account + "\"");
+    EXPECT_EQ(reason(q.call("DeleteAccount", "account_id: 2", match)), "CHANGED_MEANWHILE");
+    EXPECT_EQ(q.call("GetAccount", "account_id: 2", admin).code, 0);
+    EXPECT_EQ(q.call("DeleteAccount", "account_id: 2" + with(account_now), admin).code, 0);
+    EXPECT_EQ(reason(q.call("DeleteAccount", "account_id: 2" + with(account_now), admin)),
+              "ACCOUNT_NOT_FOUND");
 }
 
 TEST(Update, ApiKey)

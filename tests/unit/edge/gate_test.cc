@@ -249,14 +249,23 @@ TEST(gate, a_hundred_thousand_a_second_and_one_a_month)
             ASSERT_EQ(decide(fast, epoch + i * 10, 1).verdict, GATE_ADMITTED);
             ASSERT_EQ(decide(fast, epoch + i * 10 + 9, 1).verdict, GATE_RATE_LIMITED);
         }
-        const int64_t month = INT64_C(2629746) * 1000; /* a thousandth of one: units are whole */
-        const std::vector<struct gate_limit> slow = {limit(1000, month, "month")};
-        EXPECT_EQ(decide(slow, epoch, 1000).verdict, GATE_ADMITTED);
-        struct gate_decision d = decide(slow, epoch, 1000);
-        EXPECT_EQ(d.verdict, GATE_RATE_LIMITED);
-        EXPECT_EQ(d.limits[0].retry_after, USEC(month) * 1000);
-        EXPECT_EQ(decide(slow, epoch + month * 1000 - 1, 1000).verdict, GATE_RATE_LIMITED);
-        EXPECT_EQ(decide(slow, epoch + month * 1000, 1000).verdict, GATE_ADMITTED);
+        const int64_t month = INT64_C(2629746) * 1000000;
+        for (int64_t period : {month, 12 * month, GATE_MAX_UNIT_US}) {
+            const std::string name = "slow:" + std::to_string(period);
+            const std::vector<struct gate_limit> slow = {limit(1, period, name.c_str())};
+            EXPECT_EQ(decide(slow, epoch, 1).verdict, GATE_ADMITTED);
+            struct gate_decision d = decide(slow, epoch, 1);
+            EXPECT_EQ(d.verdict, GATE_RATE_LIMITED);
+            EXPECT_EQ(d.limits[0].retry_after, USEC(period));
+            EXPECT_EQ(decide(slow, epoch + period - 1, 1).verdict, GATE_RATE_LIMITED);
+            EXPECT_EQ(decide(slow, epoch + period, 1).verdict, GATE_ADMITTED);
+        }
+        /* As slow, and many of them. */
+        const std::vector<struct gate_limit> many = {limit(1000, month, "month")};
+        EXPECT_EQ(decide(many, epoch, 1000).verdict, GATE_ADMITTED);
+        EXPECT_EQ(decide(many, epoch + month - 1, 1).verdict, GATE_RATE_LIMITED);
+        EXPECT_EQ(decide(many, epoch + month, 2).verdict, GATE_RATE_LIMITED);
+        EXPECT_EQ(decide(many, epoch + month, 1).verdict, GATE_ADMITTED);
     });
 }
 

@@ -391,7 +391,7 @@ TEST_F(quota, accounts_are_made_listed_changed_and_deleted)
         EXPECT_EQ(quota_update(ctx, &change, &b), ALREADY_EXISTS);
         fail_clear(ctx);
 
-        EXPECT_EQ(quota_delete(ctx, 1, true), FAILED_PRECONDITION); /* his own */
+        EXPECT_EQ(quota_delete(ctx, 1, true, 0), FAILED_PRECONDITION); /* his own */
         fail_clear(ctx);
         struct key_request req = {};
         req.account_id = a.account_id;
@@ -400,12 +400,12 @@ TEST_F(quota, accounts_are_made_listed_changed_and_deleted)
         struct api_key made = {};
         const char *secret_text = nullptr;
         ASSERT_EQ(quota_key_create(ctx, &req, &made, &secret_text), OK);
-        EXPECT_EQ(quota_delete(ctx, a.account_id, false), FAILED_PRECONDITION);
+        EXPECT_EQ(quota_delete(ctx, a.account_id, false, 0), FAILED_PRECONDITION);
         EXPECT_EQ(ctx->error.reason, REASON_IN_USE);
         EXPECT_NE(std::string(ctx->error.message).find("1 API key"), std::string::npos);
         fail_clear(ctx);
-        ASSERT_EQ(quota_delete(ctx, a.account_id, true), OK);
-        EXPECT_EQ(quota_delete(ctx, a.account_id, true), NOT_FOUND);
+        ASSERT_EQ(quota_delete(ctx, a.account_id, true, 0), OK);
+        EXPECT_EQ(quota_delete(ctx, a.account_id, true, 0), NOT_FOUND);
         fail_clear(ctx);
         EXPECT_EQ(sql("SELECT count(*) FROM api_key"), "1");
     });
@@ -427,7 +427,7 @@ TEST_F(quota, members_change_nothing)
         change.quota_limit = 1000000;
         EXPECT_NE(quota_update(ctx, &change, &a), OK);
         fail_clear(ctx);
-        EXPECT_NE(quota_delete(ctx, 2, true), OK);
+        EXPECT_NE(quota_delete(ctx, 2, true, 0), OK);
         fail_clear(ctx);
         struct account *all = nullptr;
         size_t n = 0;
@@ -485,16 +485,16 @@ TEST_F(quota, keys_are_made_rotated_and_revoked)
         EXPECT_EQ(who(ctx, second), "!BAD_CREDENTIALS");
         EXPECT_EQ(who(ctx, third), "1/1/kalman.read counts");
 
-        ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, &r), OK);
+        ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, 0, &r), OK);
         usec_t at = r.revoked_at;
         ASSERT_EQ(fiber_sleep(ctx, MSEC(300)), OK);
         EXPECT_EQ(who(ctx, third), "!BAD_CREDENTIALS");
-        ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, &r), OK);
+        ASSERT_EQ(quota_key_revoke(ctx, 1, k.key_id, 0, &r), OK);
         EXPECT_EQ(r.revoked_at, at);
         EXPECT_EQ(quota_key_rotate(ctx, 1, k.key_id, 0, 0, &r, &third), NOT_FOUND);
         EXPECT_EQ(ctx->error.reason, REASON_API_KEY_NOT_FOUND);
         fail_clear(ctx);
-        EXPECT_EQ(quota_key_revoke(ctx, 1, 99, &r), NOT_FOUND);
+        EXPECT_EQ(quota_key_revoke(ctx, 1, 99, 0, &r), NOT_FOUND);
         fail_clear(ctx);
     });
 }
