@@ -1,4 +1,5 @@
 #include "gateway/early.h"
+#include "gateway/guard.h"
 
 #include <sys/socket.h>
 
@@ -35,14 +36,15 @@ early_answer(struct exchange *x)
 {
     struct buf b;
     size_t headers = x->header_count;
-    if (*x->gw->cfg->tls_certificate || x->fd < 0 || x->out.len > ANSWER_MAX)
+    int fd = guard_fd(x->guarded);
+    if (*x->gw->cfg->tls_certificate || fd < 0 || x->out.len > ANSWER_MAX)
         return false;
     buf_init(&b, ANSWER_MAX + (16 << 10));
     cors_headers(x);
     put_answer(x, &b);
-    ssize_t sent = b.overflow ? -1 : send(x->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = b.overflow ? -1 : send(fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0)
-        shutdown(x->fd, SHUT_WR); /* a part of it is all that this client can still get */
+        shutdown(fd, SHUT_WR); /* a part of it is all that this client can still get */
     else
         x->header_count = headers;
     buf_fini(&b);

@@ -24,13 +24,13 @@
 
 struct cache;
 struct cached;
+struct exchange_spares;
 struct guard;
 struct guarded;
 struct http_loop;
 struct metrics;
 struct stream;
 struct upload;
-struct watch;
 struct web;
 struct websocket;
 struct websockets;
@@ -45,13 +45,13 @@ struct gateway {
     struct metrics *metrics;
     struct buf descriptors; /* the file of --descriptors; empty: the built-in set is served */
     struct web *web;
-    struct watch *watch;
     struct websockets *websockets;
     struct guard *guard;
     struct address_nets trusted_proxies;
     atomic_int retry_tokens; /* see unary.c */
     struct loop *loops[LOOPS_MAX];
-    struct http_loop *daemons; /* one for each loop */
+    struct http_loop *daemons;      /* one for each loop */
+    struct exchange_spares *spares; /* the same */
     int loop_count;
     int listen_fd;
     atomic_int in_flight; /* requests from their call to the end of their answer */
@@ -84,6 +84,7 @@ enum exchange_protocol {
 
 #define EXCHANGE_HEADERS_MAX 24 /* of an answer */
 #define FORWARDED_MAX        16 /* headers that become metadata */
+#define FORWARDED_OWN        5  /* of these, the gateway's own: a request cannot crowd them out */
 
 /* A header of the answer. `name` lives as long as the program. */
 struct answer_header {
@@ -124,6 +125,7 @@ struct request_headers {
     const char *misframed; /* why it is not sure where the request ends; NULL: it is */
     struct upstream_pair forwarded[FORWARDED_MAX];
     size_t forwarded_count;
+    size_t forwarded_room;
 };
 
 struct exchange {
@@ -149,6 +151,7 @@ struct exchange {
     bool counted; /* in gw->in_flight */
     bool refused; /* `problem` is the answer */
     bool closing; /* the connection is closed behind the answer */
+    bool chunks;  /* the client knows chunked bodies */
     struct problem problem;
     struct upstream_call call;
     struct cached *cached;       /* NULL: the cache has no part in it */
@@ -156,8 +159,7 @@ struct exchange {
     bool streaming;              /* the answer takes its bytes from `stream` */
     struct upload *upload;       /* NULL: the request is one message */
     struct websocket *websocket; /* NULL: it is none, or not yet */
-    struct list watched;         /* in gw->watch, from the call on */
-    int fd;                      /* the connection's, to look at */
+    struct list spare;           /* in a loop's spares, when it is none of a request */
     atomic_int refs;             /* the connection's and, for streams, the call's */
     size_t sent_bytes;           /* of a stream or a WebSocket */
     size_t received_bytes;       /* of an upload or a WebSocket */
@@ -171,11 +173,20 @@ struct exchange {
     size_t header_count;
 };
 
+/* ---- exchange.c ---- */
+/* A request begins to come, on this thread's loop. */
+struct exchange *exchange_new(struct gateway *gw, struct MHD_Connection *conn);
+/* The exchange is freed with its last reference. */
+void exchange_unref(struct exchange *x);
+/* What the loops keep for their next exchanges. */
+void exchange_spares_new(struct gateway *gw);
+void exchange_spares_free(struct gateway *gw);
+
 /* ---- request.c ---- */
 /* Reads the headers into x->in; refuses what cannot be served. */
 void request_read_headers(struct exchange *x);
-/* The address at the other end of the connection, as text. */
-const char *request_peer(struct exchange *x);
+/* Adds the metadata that the gateway itself has for the server: who calls, and in which trace. */
+void request_add_own(struct exchange *x);
 /* Unpacks a body with a content coding; false: the exchange is refused. */
 bool request_unpack(struct exchange *x);
 /* True when `type` is the media type of the content type, parameters aside. */
@@ -231,8 +242,6 @@ void unary_again(struct exchange *x);
 bool unary_admit(struct exchange *x);
 /* Makes the answer of a call that has ended, with its one message. */
 void unary_finish(struct exchange *x, struct str wire);
-/* The exchange is freed with its last reference. */
-void exchange_unref(struct exchange *x);
 
 /* ---- metrics.c ---- */
 struct metrics *metrics_new(const struct schema *s);

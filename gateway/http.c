@@ -17,17 +17,15 @@
 #include "gateway/httpd_errors.h"
 #include "gateway/stream.h"
 #include "gateway/upload.h"
-#include "gateway/watch.h"
 #include "gateway/websocket.h"
 
 /* Of a connection's pool, beside the request's headers: their list, and what is being sent. Half of
  * a pool is written to whatever the request holds, and an event stream keeps it: it is as small as
  * max-headers allows. */
 #define POOL_ROOM (4 << 10)
-#define DISCARD_MAX                                                                          \
-    (64 << 10)            /* of a refused body that is read so that the connection can go on \
-                           */
-#define ARENA_FIRST  2000 /* bytes: enough for most requests, and each open stream keeps them */
+#define DISCARD_MAX                                                               \
+    (64 << 10) /* of a refused body that is read so that the connection can go on \
+                */
 #define LISTEN_QUEUE 1024
 #define PEM_MAX      (1 << 20)
 #define HAND_OVER    SEC(1)    /* for the connections that wait to be accepted */
@@ -66,46 +64,12 @@ origin_form(struct str target)
 static void *
 on_target(void *cls, const char *target, struct MHD_Connection *conn)
 {
-    struct exchange *x = calloc(1, sizeof(*x));
-    ASSERT(x);
-    x->gw = cls;
-    x->conn = conn;
-    x->loop = loop_here();
-    x->started = clock_now();
-    x->guarded = guard_of(conn);
+    struct exchange *x = exchange_new(cls, conn);
     guard_reading(x->guarded, x->started + x->gw->cfg->read_timeout, 0);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-    x->fd = info ? info->connect_fd : -1;
-    list_init(&x->watched);
-    atomic_init(&x->refs, 1);
-    arena_init(&x->arena, ARENA_FIRST);
-    buf_init(&x->body, (size_t)x->gw->cfg->max_body);
-    buf_init(&x->out, 0);
-    buf_init(&x->message, 0);
     struct str rest = origin_form(str_of(arena_strdup(&x->arena, target)));
     x->path = str_cut(&rest, '?');
     x->query = rest.p ? rest : STR("");
     return x;
-}
-
-void
-exchange_unref(struct exchange *x)
-{
-    if (atomic_fetch_sub(&x->refs, 1) != 1)
-        return;
-    if (x->counted)
-        atomic_fetch_sub(&x->gw->in_flight, 1);
-    upstream_call_fini(&x->call);
-    stream_free(x->stream);
-    upload_free(x->upload);
-    websocket_free(x->websocket);
-    buf_fini(&x->body);
-    buf_fini(&x->message);
-    if (!x->borrowed)
-        buf_fini(&x->out);
-    arena_fini(&x->arena);
-    free(x);
 }
 
 static void
@@ -134,8 +98,6 @@ on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                log_uint("bytes", x->out.len + x->sent_bytes),
                log_strn("request_id", x->in.request_id),
                log_str("grpc", method ? method->path : ""));
-    if (x->counted)
-        watch_remove(x->gw->watch, x);
     exchange_unref(x);
 }
 
@@ -212,8 +174,10 @@ route(struct exchange *x)
         refuse_route(x, found);
     else
         choose_protocol(x);
-    if (x->match.binding && !x->refused)
+    if (x->match.binding && !x->refused) {
+        request_add_own(x);
         choose_way(x);
+    }
 }
 
 static enum MHD_Result
@@ -224,8 +188,10 @@ on_headers(struct exchange *x)
     if (!x->refused && websocket_wanted(x)) {
         websocket_check(x);
         guard_read(x->guarded);
-        if (!x->refused)
+        if (!x->refused) {
+            request_add_own(x);
             return websocket_accept(x);
+        }
     } else if (!x->refused) {
         route(x);
     }
@@ -265,11 +231,11 @@ on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *
     (void)cls;
     (void)conn;
     (void)url;
-    (void)version;
     if (x->upload)
         return upload_request(x, data, size);
     if (x->stage == EXCHANGE_NEW) {
         x->method = arena_strdup(&x->arena, method);
+        x->chunks = strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
         return on_headers(x);
     }
     if (*size > 0)
@@ -521,6 +487,8 @@ http_start(struct gateway *gw, char *err, size_t err_size)
     struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
     gw->listen_fd = listen_on(cfg->listen_address, err, err_size);
     bool ok = gw->listen_fd >= 0;
+    if (ok)
+        guard_listener(gw->listen_fd, cfg->heartbeat);
     if (ok && !start_daemons(gw, flags, flags & MHD_USE_TLS ? tls : plain)) {
         snprintf(err, err_size, "cannot serve HTTP on %s", cfg->listen_address);
         stop_listening(gw);
@@ -530,6 +498,16 @@ http_start(struct gateway *gw, char *err, size_t err_size)
     buf_fini(&certificate);
     buf_fini(&key);
     return ok;
+}
+
+/* A daemon with suspended connections cannot be stopped. Those of cancelled calls are given back at
+ * once, but for those of clients that do not take what they were sent. */
+static void
+wait_for_suspended(struct gateway *gw)
+{
+    const struct timespec tick = {.tv_nsec = 5000000};
+    for (; atomic_load(&gw->suspended) > 0; nanosleep(&tick, NULL))
+        guard_cut_slow(gw->guard);
 }
 
 /* Waits until the count is zero or the time has come. */
@@ -569,8 +547,7 @@ http_stop(struct gateway *gw)
     stop_listening(gw);
     wait_for_none(&gw->in_flight, clock_now() + gw->cfg->drain_timeout);
     upstream_cancel_all(gw->upstream);
-    /* A daemon with suspended connections cannot be stopped; cancelled calls end at once. */
-    wait_for_none(&gw->suspended, NSEC_NEVER);
+    wait_for_suspended(gw);
     wait_for_none(&gw->in_flight, clock_now() + LAST_ANSWERS);
     websockets_stop(gw->websockets);
     for (int i = 0; i < gw->loop_count; i++)

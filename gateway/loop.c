@@ -23,6 +23,7 @@ struct loop {
     size_t timer_count, timer_room;
     pthread_mutex_t lock; /* of `jobs` */
     struct list jobs;
+    struct list deferred; /* jobs, too */
 };
 
 static _Thread_local const struct loop *here;
@@ -152,26 +153,37 @@ loop_post(struct loop *l, struct loop_job *j)
         eventfd_write(l->wake.fd, 1);
 }
 
+/* Those that are in the list now. */
 static void
-run_jobs(struct loop *l)
+run_all(struct list *from, pthread_mutex_t *lock)
 {
     struct list jobs, *node;
     list_init(&jobs);
-    pthread_mutex_lock(&l->lock);
-    list_splice(&jobs, &l->jobs);
-    pthread_mutex_unlock(&l->lock);
+    if (lock)
+        pthread_mutex_lock(lock);
+    list_splice(&jobs, from);
+    if (lock)
+        pthread_mutex_unlock(lock);
     while ((node = list_pop(&jobs)) != NULL) {
         struct loop_job *j = container_of(node, struct loop_job, node);
         j->run(j);
     }
 }
 
+void
+loop_defer(struct loop *l, struct loop_job *j)
+{
+    if (list_empty(&j->node))
+        list_push(&l->deferred, &j->node);
+}
+
 static void
 on_wake(struct loop_fd *f, uint32_t events)
 {
+    struct loop *l = container_of(f, struct loop, wake);
     (void)events;
     eventfd_read(f->fd, &(eventfd_t){0});
-    run_jobs(container_of(f, struct loop, wake));
+    run_all(&l->jobs, &l->lock);
 }
 
 /* ---- turns ---- */
@@ -209,11 +221,14 @@ run(void *arg)
     here = l;
     while (!atomic_load_explicit(&l->stop, memory_order_relaxed)) {
         nsec_t until = NSEC_NEVER;
+        run_all(&l->deferred, NULL);
         list_foreach (it, &l->turns) {
             struct loop_turn *t = container_of(it, struct loop_turn, node);
             nsec_t again = t->run(t);
             until = again < until ? again : until;
         }
+        if (!list_empty(&l->deferred))
+            until = 0;
         int n = epoll_wait(l->epoll, events, EVENTS_AT_ONCE, wait_for(l, until));
         for (int i = 0; i < n; i++) {
             struct loop_fd *f = events[i].data.ptr;
@@ -239,6 +254,7 @@ loop_new(int index)
     ASSERT(l->epoll >= 0 && l->wake.fd >= 0);
     list_init(&l->turns);
     list_init(&l->jobs);
+    list_init(&l->deferred);
     pthread_mutex_init(&l->lock, NULL);
     loop_add(l, &l->wake, EPOLLIN);
     return l;

@@ -68,4 +68,9 @@ void loop_turn_add_first(struct loop *l, struct loop_turn *t);
 /* From any thread. */
 void loop_post(struct loop *l, struct loop_job *j);
 
+/* Runs the job before the loop waits again, behind what the events at hand bring: what is gathered
+ * leaves at once. On the loop's thread; list_init(&j->node) first. A job that is in the list stays
+ * there, and list_remove(&j->node) takes it out. */
+void loop_defer(struct loop *l, struct loop_job *j);
+
 #endif

@@ -11,7 +11,6 @@
 #include "gateway/cache.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
-#include "gateway/watch.h"
 #include "gateway/web/web.h"
 #include "gateway/websocket.h"
 
@@ -121,11 +120,11 @@ start(struct gateway *gw, char *err, size_t err_size)
     if (!load_schema(gw, err, err_size))
         return false;
     gw->metrics = metrics_new(&gw->schema);
-    gw->watch = watch_new();
     gw->websockets = websockets_new(gw);
-    gw->guard = guard_new(gw->cfg->read_timeout);
+    gw->guard = guard_new(gw->cfg->read_timeout, gw->loops);
     raise_file_limit(gw->cfg->max_connections);
     make_loops(gw);
+    exchange_spares_new(gw);
     if (!start_upstream(gw, err, err_size) || !http_start(gw, err, err_size))
         return false;
     for (int i = 0; i < gw->loop_count; i++)
@@ -145,8 +144,7 @@ stop(struct gateway *gw)
         loop_free(gw->loops[i]);
     if (gw->websockets)
         websockets_free(gw->websockets);
-    if (gw->watch)
-        watch_free(gw->watch);
+    exchange_spares_free(gw);
     guard_free(gw->guard);
     if (gw->metrics)
         metrics_free(gw->metrics);

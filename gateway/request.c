@@ -1,10 +1,7 @@
 /* The request's headers: one walk over them, limits first. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include "base/uuid.h"
 #include "gateway/gateway.h"
+#include "gateway/guard.h"
 
 #define REQUEST_ID_MAX 128
 #define TRACEPARENT    55 /* "00-<32>-<16>-<2>" */
@@ -29,7 +26,7 @@ forward(struct request_headers *h, const char *key, struct str value)
 {
     if (!is_printable(value))
         h->illegal = key;
-    else if (h->forwarded_count < FORWARDED_MAX)
+    else if (h->forwarded_count < h->forwarded_room)
         h->forwarded[h->forwarded_count++] = (struct upstream_pair){str_of(key), str_trim(value)};
 }
 
@@ -235,22 +232,6 @@ check_framing(struct request_headers *h)
         h->misframed = "the host is given twice";
 }
 
-const char *
-request_peer(struct exchange *x)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char text[INET6_ADDRSTRLEN] = "";
-    if (info && info->client_addr && info->client_addr->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr,
-                  text, sizeof(text));
-    else if (info && info->client_addr && info->client_addr->sa_family == AF_INET6)
-        inet_ntop(AF_INET6,
-                  &((const struct sockaddr_in6 *)(const void *)info->client_addr)->sin6_addr, text,
-                  sizeof(text));
-    return arena_strdup(&x->arena, text);
-}
-
 static bool
 is_request_id(struct str s)
 {
@@ -314,21 +295,20 @@ new_traceparent(struct exchange *x)
     return str_of(arena_strndup(&x->arena, text, TRACEPARENT));
 }
 
-/* Metadata that the gateway itself adds: who calls, and under which name it is logged. */
-static void
-add_own(struct exchange *x)
+void
+request_add_own(struct exchange *x)
 {
     struct request_headers *h = &x->in;
-    const char *peer = request_peer(x);
-    if (!is_request_id(h->request_id))
-        h->request_id = str_of(new_id(x));
+    const char *peer = guard_peer(x->guarded);
+    h->forwarded_room = FORWARDED_MAX;
     forward(h, "x-request-id", h->request_id);
     forward(h, "traceparent", is_traceparent(h->traceparent) ? h->traceparent : new_traceparent(x));
     forwarded_settle(x, str_of(peer));
+    struct str chain = str_of(arena_strdup(&x->arena, peer)); /* the connection may go first */
     if (h->forwarded_for.n > 0 && is_printable(h->forwarded_for))
-        peer = arena_printf(&x->arena, STR_FMT ", %s", STR_ARG(h->forwarded_for), peer);
-    if (*peer)
-        forward(h, "x-forwarded-for", str_of(peer));
+        chain = str_of(arena_printf(&x->arena, STR_FMT ", %s", STR_ARG(h->forwarded_for), peer));
+    if (chain.n > 0)
+        forward(h, "x-forwarded-for", chain);
     forward(h, "x-forwarded-proto", h->forwarded_proto);
     if (h->forwarded_host.n > 0)
         forward(h, "x-forwarded-host", h->forwarded_host);
@@ -363,10 +343,12 @@ request_read_headers(struct exchange *x)
     struct request_headers *h = &x->in;
     const struct config *cfg = x->gw->cfg;
     h->content_length = -1;
+    h->forwarded_room = FORWARDED_MAX - FORWARDED_OWN;
     h->bytes = x->path.n + x->query.n;
     MHD_get_connection_values_n(x->conn, MHD_HEADER_KIND, read_header, h);
     check_framing(h);
-    add_own(x);
+    if (!is_request_id(h->request_id))
+        h->request_id = str_of(new_id(x));
     x->closing = h->misframed != NULL;
     if (h->misframed)
         answer_refuse(x, REASON_BAD_REQUEST, NULL, "%s", h->misframed);

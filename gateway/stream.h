@@ -1,5 +1,4 @@
-/* Answers of many messages. Threads: the connection's and the upstream's, under the stream's lock.
- */
+/* Answers of many messages. Thread: the loop of the connection. */
 #ifndef LUNA_GATEWAY_STREAM_H
 #define LUNA_GATEWAY_STREAM_H
 
@@ -10,9 +9,6 @@ void stream_start(struct exchange *x, struct str message);
 
 /* The answer that takes its bytes from the stream. */
 struct MHD_Response *stream_response(struct exchange *x);
-
-/* Sends a silent event stream a comment when it is time. */
-void stream_beat(struct exchange *x, nsec_t now);
 
 /* The connection is gone: the call is cancelled unless it has ended. */
 void stream_leave(struct exchange *x);

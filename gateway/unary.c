@@ -1,9 +1,9 @@
 /* Calls with one request message; those with one answer to their end. */
 #include "gateway/cache.h"
 #include "gateway/frames.h"
+#include "gateway/guard.h"
 #include "gateway/stream.h"
 #include "gateway/upload.h"
-#include "gateway/watch.h"
 
 /* Fields of luna.v1.MethodPolicy. */
 enum { POLICY_DEADLINE_MS = 4, POLICY_IDEMPOTENT = 5 };
@@ -155,11 +155,9 @@ void
 unary_again(struct exchange *x)
 {
     x->attempts++;
-    watch_remove(x->gw->watch, x);
     upstream_call_fini(&x->call);
     x->stage = EXCHANGE_WAITING;
     call_unary(x);
-    watch_add(x->gw->watch, x);
 }
 
 /* ---- the request ---- */
@@ -220,7 +218,6 @@ unary_start(struct exchange *x)
 bool
 unary_ask(struct exchange *x)
 {
-    struct gateway *gw = x->gw;
     struct buf *message = &x->message;
     x->stage = EXCHANGE_WAITING;
     if (x->match.binding->method->server_streaming) {
@@ -232,6 +229,6 @@ unary_ask(struct exchange *x)
         x->deadline = deadline_of(x);
         call_unary(x);
     }
-    watch_add(gw->watch, x); /* this thread is the connection's: it cannot go before we return */
+    guard_calling(x->guarded, &x->call);
     return true;
 }

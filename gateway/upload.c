@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "gateway/early.h"
+#include "gateway/guard.h"
 #include "gateway/sendq.h"
 #include "gateway/splitter.h"
-#include "gateway/watch.h"
 
 #define CHUNK_BYTES (16 << 10) /* of google.api.HttpBody, at most */
 #define IGNORED_MAX (1 << 20)  /* bytes of the body that are read behind an early answer */
@@ -405,7 +405,7 @@ upload_start(struct exchange *x)
     nsec_t deadline = x->in.timeout > 0 ? clock_now() + x->in.timeout : NSEC_NEVER;
     upstream_stream(gw->upstream, &x->call, x->match.binding->method->path, NULL, false,
                     x->in.forwarded, x->in.forwarded_count, deadline);
-    watch_add(gw->watch, x);
+    guard_calling(x->guarded, &x->call);
     return true;
 }
 

@@ -58,7 +58,7 @@ take_subprotocols(struct exchange *x)
     while (list.p && list.n > 0) {
         struct str one = str_trim(str_cut(&list, ','));
         known |= str_eq(one, STR(SUBPROTOCOL));
-        if (!str_starts(one, STR(AUTH_PREFIX)) || x->in.forwarded_count == FORWARDED_MAX)
+        if (!str_starts(one, STR(AUTH_PREFIX)) || x->in.forwarded_count == x->in.forwarded_room)
             continue;
         one.p += strlen(AUTH_PREFIX);
         one.n -= strlen(AUTH_PREFIX);

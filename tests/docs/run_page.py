@@ -1,46 +1,73 @@
 #!/usr/bin/env python3
-"""run_page.py [--write] PAGE: runs the commands of a page and compares what they print with what it shows.
+"""run_page.py [OPTION...] PAGE...: runs the commands of pages and compares what they print with what the pages show.
 
-To be run by tests/gateway/browser_stack.py. A command is an indented line that begins with "$ " and goes on while lines
-end in a backslash; what follows indented, up to the next command or a line that is not, is its output. All commands
-of a page run in one bash, with LUNA (the gateway's URL), GRPC (the server's address) and KEY set. In an output "..."
-stands for anything, white space counts as none or some, and numbers agree to 1e-6 of themselves.
---write puts what was printed into the page, shortened.
+To be run by tests/gateway/browser_stack.py; page.py says what a command is. All commands of a page run in one bash,
+with LUNA (the gateway's URL, which also takes the place of http://127.0.0.1:8080), GRPC (the server's address) and KEY
+set, in a folder that looks like the checkout; ./dev is a stand-in there.
+
+  --write         puts what was printed into the page, shortened
+  --server PATH   the program that `./dev admin` is
+  --demo PATH     puts into the account demo what `./dev up` does; PATH is the command-line client
+  --only TEXT     commands without TEXT are left out
 """
+import argparse
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 
-INDENT = "    "
+import page
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SECONDS = 280
 END = "end-of-output-5bc1"
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-# What another run prints otherwise: times of today, tokens, etags, lags.
-CHANGING = re.compile(r"20[2-9]\d-\d\d-\d\dT[\d:.]+Z|(?<=oken\":\")[^\"]+|(?<=oken\": \")[^\"]+|"
-                      r"(?<=etag\":\")[^\"]+|(?<=etag\": \")[^\"]+|(?<=lagSeconds\": )[\d.e+]+")
-WIDTH, HEAD, TAIL = 150, 9, 4
+STAND_IN = """#!/bin/sh
+case "$1" in
+admin) exec "$SERVER" "$@" ;;
+up) redis-server --port 0 --unixsocket "$LUNA_STACK/redis.sock" --save '' --dir "$LUNA_STACK" --daemonize yes ;;
+esac
+"""
 
 
 class Shell:
     """One bash; its commands see each other's variables and functions."""
 
-    def __init__(self):
-        here = os.path.dirname(os.path.abspath(__file__))
-        root = os.path.dirname(os.path.dirname(here))
-        env = dict(os.environ, LUNA=os.environ["LUNA_GATEWAY_URL"], GRPC=os.environ["LUNA_GRPC"],
-                   KEY=os.environ["LUNA_KEY"], PATH=os.path.join(root, ".luna/bin") + ":" + os.environ["PATH"])
+    def __init__(self, server):
+        stack = os.environ["LUNA_STACK"]
+        self.folder = tempfile.mkdtemp(prefix="luna-page-")
+        self.furnish(stack)
+        env = dict(os.environ, LUNA=os.environ["LUNA_GATEWAY_URL"], GRPC=os.environ["LUNA_GRPC"], LC_ALL="C.UTF-8",
+                   KEY=os.environ["LUNA_KEY"], PATH=os.path.join(ROOT, ".luna/bin") + ":" + os.environ["PATH"],
+                   SERVER=os.path.abspath(server or "/nonexistent"), LUNA_REDIS_URL=f"unix:{stack}/redis.sock",
+                   LUNA_DATABASE_URL=f"host={stack} user=luna_app dbname=luna",
+                   LUNA_DATABASE_OWNER_URL=f"host={stack} user=luna_owner dbname=luna",
+                   LUNA_KEY_SECRET="0123456789abcdef0123456789abcdef")
         self.bash = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                     text=True, env=env, cwd=root)
+                                     text=True, errors="replace", env=env, cwd=self.folder)
+
+    def furnish(self, stack):
+        for name in os.listdir(ROOT):
+            if name not in (".luna", "dev"):
+                os.symlink(os.path.join(ROOT, name), os.path.join(self.folder, name))
+        os.makedirs(os.path.join(self.folder, ".luna"))
+        os.symlink(stack, os.path.join(self.folder, ".luna", "run"))
+        with open(os.path.join(self.folder, "dev"), "w", encoding="utf-8") as f:
+            f.write(STAND_IN)
+        os.chmod(os.path.join(self.folder, "dev"), 0o755)
 
     def run(self, command):
+        """The lines that it prints."""
+        url = os.environ["LUNA_GATEWAY_URL"]
+        command = command.replace(page.REST, url).replace(page.REST.removeprefix("http://"), url.removeprefix("http://"))
         self.bash.stdin.write(command + f"\necho; echo {END}\n")
         self.bash.stdin.flush()
         lines = []
         for line in self.bash.stdout:
             if line.rstrip("\n") == END:
                 break
-            lines.append(line.rstrip("\n"))
+            lines.append(line.replace("\r", "").rstrip("\n"))
         while lines and not lines[-1].strip():
             lines.pop()
         return lines
@@ -48,99 +75,85 @@ class Shell:
     def close(self):
         self.bash.stdin.close()
         self.bash.wait()
+        shutil.rmtree(self.folder)
+        # One that `./dev up` has started.
+        subprocess.run(["redis-cli", "-s", os.environ["LUNA_STACK"] + "/redis.sock", "shutdown", "nosave"], check=False,
+                       capture_output=True)
 
 
-def read(lines):
-    """(text lines, command lines, output lines) one after another."""
-    parts, i = [], 0
-    while i < len(lines):
-        if not lines[i].startswith(INDENT + "$ "):
-            parts.append(([lines[i]], [], []))
-            i += 1
+def load_demo(luna):
+    owner = f"host={os.environ['LUNA_STACK']} user=luna_owner dbname=luna"
+    subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-v", "account=demo", "-f",
+                    f"{ROOT}/client/samples/floor_plan.sql", owner], check=True, capture_output=True)
+    subprocess.run([luna, "--server", os.environ["LUNA_GRPC"], "--key", os.environ["LUNA_KEY"], "counts", "import",
+                    "--dedupe", "none", f"{ROOT}/client/samples/dpu_data.csv"], check=True, capture_output=True)
+
+
+def report(command, why, shown, printed):
+    print(f"--- {command}\n{why}; shown:\n{shown}\nprinted:\n{printed[:4000]}")
+    return 1
+
+
+def run_commands(shell, lines, options):
+    """(commands, those that differ, the page as it would be with what was printed)."""
+    out, failed, count = [], 0, 0
+    for part in page.parts(lines):
+        shown = "\n".join(part.output)
+        if not part.command or (options.only and options.only not in part.words()):
+            out += part.text + part.command + [part.indent + line for line in part.output]
             continue
-        command = [lines[i]]
-        while command[-1].endswith("\\"):
-            i += 1
-            command.append(lines[i])
-        i += 1
-        output = []
-        while i < len(lines) and lines[i].startswith(INDENT) and not lines[i].startswith(INDENT + "$ "):
-            output.append(lines[i][len(INDENT):])
-            i += 1
-        parts.append(([], command, output))
-    return parts
+        printed = shell.run(part.words())
+        count += 1
+        why = page.agree(shown, "\n".join(printed))
+        if why and not options.write:
+            failed += report(part.words(), why, shown, "\n".join(printed))
+        out += part.command + [part.indent + line for line in page.shorten(printed)]
+    return count, failed, out
 
 
-def pattern(shown):
-    """The regular expression of an output, and the numbers in its groups."""
-    expression, numbers = "", []
-    for piece in re.split(r"(\.\.\.)", shown):
-        if piece == "...":
-            expression += ".*?"
-            continue
-        at = 0
-        for m in NUMBER.finditer(piece):
-            expression += literal(piece[at:m.start()]) + "(" + NUMBER.pattern + ")"
-            numbers.append(float(m.group()))
-            at = m.end()
-        expression += literal(piece[at:])
-    return re.compile(expression + r"\s*", re.S), numbers
+def run_rows(shell, lines):
+    failed, count = 0, 0
+    for call, answer in page.rows(lines):
+        printed = "\n".join(shell.run(page.curl_of(call)))
+        why = page.is_answer(answer, printed)
+        count += 1
+        if why:
+            failed += report(page.curl_of(call), why, answer, printed)
+    return count, failed
 
 
-def literal(text):
-    return r"\s*".join(re.escape(word) for word in re.split(r"\s+", text))
-
-
-def agree(shown, printed):
-    expression, numbers = pattern(shown)
-    m = expression.fullmatch(printed)
-    if not m:
-        return "another text"
-    for want, got in zip(numbers, (float(x) for x in m.groups())):
-        if abs(want - got) > 1e-6 * max(abs(want), 1e-3):
-            return f"{got} in place of {want}"
-    return None
-
-
-def shorten(lines):
-    lines = [CHANGING.sub("...", line) for line in lines]
-    if len(lines) > HEAD + TAIL + 1:
-        lines = lines[:HEAD] + ["..."] + lines[-TAIL:]
-    return [line if len(line) <= WIDTH else cut(line) for line in lines]
-
-
-def cut(line):
-    """Without its middle; no number is cut in two."""
-    return line[:WIDTH - 40].rsplit(",", 1)[0] + ",..." + re.sub(r"^[\d.eE+-]+", "", line[-36:])
+def run_page(path, options):
+    """True: all is as the page says."""
+    with open(path, encoding="utf-8") as f:
+        lines = f.read().split("\n")
+    shell = Shell(options.server)
+    count, failed, out = run_commands(shell, lines, options)
+    calls, differ = run_rows(shell, lines)
+    shell.close()
+    if options.write:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("\n".join(out))
+    print(f"{path}: {count} commands, {failed} differ; {calls} calls in tables, {differ} differ")
+    return failed + differ == 0 and count > 0
 
 
 def main():
-    write = sys.argv[1] == "--write"
-    page = sys.argv[-1]
-    if not shutil.which("grpcurl") and not os.path.exists(".luna/bin/grpcurl"):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--server")
+    parser.add_argument("--demo")
+    parser.add_argument("--only")
+    parser.add_argument("pages", nargs="+")
+    options = parser.parse_args()
+    texts = [open(path, encoding="utf-8").read() for path in options.pages]
+    if any("grpcurl" in text for text in texts) and not shutil.which("grpcurl") and not os.path.exists(
+            os.path.join(ROOT, ".luna/bin/grpcurl")):
         print("SKIPPED: grpcurl missing, run ./dev deps")
         return 1 if os.environ.get("CI") == "true" else 77
-    with open(page, encoding="utf-8") as f:
-        parts = read(f.read().split("\n"))
-    shell, out, failed, count = Shell(), [], 0, 0
-    for text, command, shown in parts:
-        out += text
-        if not command:
-            continue
-        words = "\n".join(line[len(INDENT):] for line in command)[2:]
-        printed = shell.run(words)
-        count += 1
-        why = agree("\n".join(shown), "\n".join(printed))
-        if why and not write:
-            failed += 1
-            print(f"--- {words}\n{why}; shown:\n" + "\n".join(shown) + "\nprinted:\n" + "\n".join(printed)[:4000])
-        out += command + [INDENT + line for line in shorten(printed)]
-    shell.close()
-    if write:
-        with open(page, "w", encoding="utf-8") as f:
-            f.write("\n".join(out))
-    print(f"{page}: {count} commands, {failed} differ")
-    return 1 if failed or count == 0 else 0
+    signal.alarm(SECONDS)
+    if options.demo:
+        load_demo(options.demo)
+    return 0 if all([run_page(path, options) for path in options.pages]) else 1
 
 
 if __name__ == "__main__":

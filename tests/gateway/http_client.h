@@ -3,6 +3,7 @@
 #define LUNA_TESTS_GATEWAY_HTTP_CLIENT_H
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <strings.h>
@@ -137,6 +138,23 @@ class Connection
         std::string s = input_.substr(0, n);
         input_.erase(0, n);
         return s;
+    }
+    // Says that nothing more will be sent.
+    void shut()
+    {
+        shutdown(fd_, SHUT_WR);
+    }
+    void hang_up()
+    {
+        close(fd_);
+        fd_ = -1;
+    }
+    // From now on as if the machine were gone: what comes is neither taken nor confirmed.
+    bool vanish()
+    {
+        struct sock_filter nothing = {BPF_RET | BPF_K, 0, 0, 0};
+        struct sock_fprog program = {1, &nothing};
+        return setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
     }
     // True when the peer closes within the time.
     bool closes(double seconds)

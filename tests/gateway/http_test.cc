@@ -90,6 +90,20 @@ TEST_F(Http, ForwardsWhatTheServerNeedsAndNothingElse)
         EXPECT_EQ(call.metadata.count(absent), 0u) << absent;
 }
 
+TEST_F(Http, CrowdsOutNothingOfItsOwn)
+{
+    start();
+    reply_book("{}");
+    std::string many;
+    for (int i = 0; i < 40; i++)
+        many += "Accept-Language: de\r\n";
+    EXPECT_EQ(get("/v1/book/x", many).status, 200);
+    auto call = upstream.calls().at(0);
+    for (const char *own : {"x-request-id", "traceparent", "x-forwarded-for", "x-forwarded-proto",
+                            "x-forwarded-host"})
+        EXPECT_EQ(call.metadata.count(own), 1u) << own;
+}
+
 TEST_F(Http, MakesARequestIdWhenThereIsNoneOrABadOne)
 {
     start();

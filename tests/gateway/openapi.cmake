@@ -3,10 +3,3 @@ add_test(NAME gateway_openapi
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/openapi_run.sh $<TARGET_FILE:luna-server>
     $<TARGET_FILE:luna-gateway> $<TARGET_FILE:luna-openapi>)
 set_tests_properties(gateway_openapi PROPERTIES LABELS gateway TIMEOUT 300 SKIP_RETURN_CODE 77)
-
-# What the documentation's commands print, beside the same.
-add_test(NAME gateway_docs
-  COMMAND python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/browser_stack.py $<TARGET_FILE:luna-server>
-    $<TARGET_FILE:luna-gateway> -- python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/docs_test.py
-    $<TARGET_FILE:luna> ${CMAKE_SOURCE_DIR}/docs/rest.md ${CMAKE_SOURCE_DIR}/README.md)
-set_tests_properties(gateway_docs PROPERTIES LABELS gateway TIMEOUT 300)
