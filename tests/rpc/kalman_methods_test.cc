@@ -129,6 +129,10 @@ TEST(Methods, BadInputIsNamed)
     arima.p = 33;
     arima.season = 1000;
     EXPECT_EQ(fit.wrong(), "BAD_FIELD model.arima.p model.arima.season");
+    arima.p = 1;
+    arima.seasonal_d = 1;
+    arima.season = 129;
+    EXPECT_EQ(fit.wrong(), "BAD_FIELD model.arima.season");
     /* Shapes, symmetry, definiteness. */
     Filter pair;
     TestModel two(TestModel::PAIR);
@@ -280,6 +284,119 @@ TEST(Methods, ForecastsTellTheUncertaintyOfEstimates)
         EXPECT_EQ(with->values[h], without->values[h]);
     }
     EXPECT_LT(with->intervals[0]->lower[0], without->intervals[0]->lower[0]);
+}
+
+/* The whole table, and the best by each criterion from its own column. */
+TEST(Methods, SelectGoesByItsCriterion)
+{
+    TestModel level(TestModel::LEVEL), trend(TestModel::LEVEL);
+    level.structural.level_variance = level.structural.observation_variance = nullptr;
+    trend.structural.level_variance = trend.structural.observation_variance = nullptr;
+    trend.structural.trend = LUNA__V1__TREND__TREND_LOCAL_LINEAR;
+    /* Fewer values, a drift that is hardly there: what a parameter costs decides. */
+    std::vector<double> y = nile();
+    y.resize(14);
+    for (size_t t = 0; t < y.size(); t++)
+        y[t] += 14.2 * static_cast<double>(t);
+    Luna__V1__Model *models[] = {&trend.model, &level.model};
+    Luna__V1__SelectRequest req = LUNA__V1__SELECT_REQUEST__INIT;
+    req.results = y.data();
+    req.n_results = y.size();
+    req.models = models;
+    req.n_models = 2;
+    Kalman k(shared().server.target(), shared().key);
+    const struct {
+        Luna__V1__Criterion criterion;
+        double (*of)(const Luna__V1__FitResponse *);
+    } table[] = {
+        {LUNA__V1__CRITERION__CRITERION_UNSPECIFIED, [](auto *f) { return f->aic; }},
+        {LUNA__V1__CRITERION__CRITERION_AIC, [](auto *f) { return f->aic; }},
+        {LUNA__V1__CRITERION__CRITERION_AICC, [](auto *f) { return f->aicc; }},
+        {LUNA__V1__CRITERION__CRITERION_BIC, [](auto *f) { return f->bic; }},
+    };
+    int chosen[2] = {0, 0};
+    for (auto &row : table) {
+        SCOPED_TRACE(row.criterion);
+        req.criterion = row.criterion;
+        Outcome o = k.call("Select", &req.base);
+        ASSERT_EQ(o.code, 0) << o.message;
+        auto r = unpack<Luna__V1__SelectResponse>(o.body, luna__v1__select_response__descriptor);
+        ASSERT_EQ(r->n_rows, 2u);
+        double first = row.of(r->rows[0]->fit), second = row.of(r->rows[1]->fit);
+        ASSERT_NE(first, second);
+        EXPECT_EQ(r->best, first < second ? 0 : 1);
+        chosen[r->best]++;
+    }
+    EXPECT_GT(chosen[0], 0); /* they do not all choose the same */
+    EXPECT_GT(chosen[1], 0);
+    auto wrong = [&] { return why(k.call("Select", &req.base)); };
+    req.criterion = static_cast<Luna__V1__Criterion>(9);
+    EXPECT_EQ(wrong(), "BAD_FIELD criterion");
+    req.criterion = LUNA__V1__CRITERION__CRITERION_BIC;
+    req.n_models = 0;
+    EXPECT_EQ(wrong(), "BAD_FIELD models");
+}
+
+/* One fit, three countings: Durbin and Koopman (2012), 2.10.2 and 7.2. */
+TEST(Methods, FitsCountTheLikelihoodAsAsked)
+{
+    auto fitted = [](Luna__V1__LikelihoodConvention c) {
+        Fit f;
+        f.m.structural.level_variance = f.m.structural.observation_variance = nullptr;
+        f.req.likelihood_convention = c;
+        return f.get();
+    };
+    auto full = fitted(LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_FULL);
+    auto book =
+        fitted(LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_OMIT_DIFFUSE_CONSTANT);
+    auto concentrated = fitted(LUNA__V1__LIKELIHOOD_CONVENTION__LIKELIHOOD_CONVENTION_CONCENTRATED);
+    /* At the maximum the factor common to all variances is 1, so concentrating changes nothing. */
+    EXPECT_NEAR(full->log_likelihood, -633.4645636362457, 1e-8);
+    EXPECT_NEAR(book->log_likelihood, full->log_likelihood + 0.5 * log(2 * M_PI), 1e-8);
+    EXPECT_NEAR(concentrated->log_likelihood, full->log_likelihood, 1e-8);
+    for (auto *r : {&book, &concentrated})
+        for (size_t i = 0; i < 2; i++)
+            EXPECT_NEAR((*r)->parameters[i]->value, full->parameters[i]->value,
+                        1e-6 * full->parameters[i]->value);
+}
+
+/* A slope that breaks at a known time, a level that jumps at another, one value that is off. */
+TEST(Methods, DiagnoseDatesEachKindOfEvent)
+{
+    Diagnose d;
+    d.m.structural.trend = LUNA__V1__TREND__TREND_LOCAL_LINEAR;
+    d.m.structural.slope_variance = &d.m.s;
+    d.m.h.value = 1;
+    d.m.q.value = 0.01;
+    d.m.s.value = 0.001;
+    std::mt19937_64 rnd(3);
+    std::normal_distribution<double> normal;
+    for (size_t t = 0; t < 100; t++) {
+        double steps = static_cast<double>(t);
+        d.y[t] = 0.7 * normal(rnd) + 0.2 * steps + (t > 50 ? 1.5 * (steps - 50) : 0);
+        d.y[t] += t >= 25 ? 12 : 0;
+    }
+    d.y[80] += 9;
+    d.req.threshold = 3.5;
+    auto r = d.get();
+    const struct {
+        Luna__V1__EventKind kind;
+        int index; /* after this time, or at it */
+    } events[] = {{LUNA__V1__EVENT_KIND__EVENT_KIND_LEVEL_SHIFT, 24},
+                  {LUNA__V1__EVENT_KIND__EVENT_KIND_SLOPE_BREAK, 50},
+                  {LUNA__V1__EVENT_KIND__EVENT_KIND_OUTLIER, 80}};
+    for (auto &e : events) {
+        int best = -1;
+        double largest = 0;
+        for (size_t i = 0; i < r->n_events; i++) {
+            if (r->events[i]->kind == e.kind && r->events[i]->t_statistic > largest) {
+                largest = r->events[i]->t_statistic;
+                best = static_cast<int>(r->events[i]->index);
+            }
+        }
+        EXPECT_LE(std::abs(best - e.index), 1) << e.kind << " " << best;
+        EXPECT_GT(largest, 3.5) << e.kind;
+    }
 }
 
 TEST(Methods, CancellationStopsTheComputation)

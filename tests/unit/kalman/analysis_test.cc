@@ -1,8 +1,5 @@
 /* Distributions, draws, tests of innovations, many series at once. */
-#include <cstring>
-#include <gtest/gtest.h>
-
-#include "ssm_oracle.h"
+#include "runs.h"
 
 extern "C" {
 #include "kalman/analysis.h"
@@ -10,18 +7,6 @@ extern "C" {
 
 namespace
 {
-
-struct Memory {
-    arena a;
-    Memory()
-    {
-        arena_init(&a, 0);
-    }
-    ~Memory()
-    {
-        arena_fini(&a);
-    }
-};
 
 TEST(Stats, NormalQuantile)
 {
@@ -75,17 +60,13 @@ TEST(Stats, RandomNumbersAreThoseOfTheirAuthors)
     EXPECT_NEAR(squares / 200000, 1, 0.02);
 }
 
-Model
-local_level(size_t n, double h, double q)
+analysis_diagnosis
+diagnosis(const Model &mo, const std::vector<double> &y, size_t lags, arena *a)
 {
-    Model o;
-    o.n = n;
-    o.p = o.m = o.r = 1;
-    o.z = o.t = o.rr = o.p1_inf = {1};
-    o.h = {h};
-    o.q = {q};
-    o.a1 = o.p1 = {0};
-    return o;
+    ssm_filtered f = filter(mo.view(), y, SSM_KEEP_INNOVATIONS, a);
+    analysis_diagnosis d;
+    analysis_diagnose(&f, y.size(), lags, a, &d);
+    return d;
 }
 
 TEST(Diagnose, Nile)
@@ -97,11 +78,7 @@ TEST(Diagnose, Nile)
      * 0.976841, skewness -0.030544, kurtosis 3.087344).
      */
     Model mo = local_level(100, 15098.51832409628, 1469.176360309515);
-    ssm s = mo.view();
-    ssm_filtered f;
-    ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_INNOVATIONS, &mem.a, nullptr, &f));
-    analysis_diagnosis d;
-    analysis_diagnose(&f, 100, 9, &mem.a, &d);
+    analysis_diagnosis d = diagnosis(mo, y, 9, &mem.a);
     EXPECT_EQ(d.count, 99u);
     EXPECT_EQ(d.standardized[0], 0);
     EXPECT_NEAR(d.ljung_box.statistic, 8.843233, 1e-4);
@@ -122,11 +99,7 @@ TEST(Diagnose, NileAsPublished)
     Memory mem;
     std::vector<double> y = nile();
     Model mo = local_level(100, 15099, 1469.1);
-    ssm s = mo.view();
-    ssm_filtered f;
-    ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_INNOVATIONS, &mem.a, nullptr, &f));
-    analysis_diagnosis d;
-    analysis_diagnose(&f, 100, 9, &mem.a, &d);
+    analysis_diagnosis d = diagnosis(mo, y, 9, &mem.a);
     EXPECT_NEAR(d.ljung_box.statistic, 8.84332, 5e-6);
     EXPECT_NEAR(d.heteroscedasticity.statistic, 0.612959, 5e-7);
     EXPECT_EQ(d.heteroscedasticity.degrees, 33u);
@@ -135,13 +108,7 @@ TEST(Diagnose, NileAsPublished)
 TEST(Diagnose, TooFewInnovations)
 {
     Memory mem;
-    Model mo = local_level(2, 1, 1);
-    ssm s = mo.view();
-    ssm_filtered f;
-    const double y[] = {1, 2};
-    ASSERT_TRUE(ssm_filter(&s, y, SSM_KEEP_INNOVATIONS, &mem.a, nullptr, &f));
-    analysis_diagnosis d;
-    analysis_diagnose(&f, 2, 1, &mem.a, &d);
+    analysis_diagnosis d = diagnosis(local_level(2, 1, 1), {1, 2}, 1, &mem.a);
     EXPECT_EQ(d.count, 1u);
     EXPECT_EQ(d.ljung_box.p_value, 1);
     EXPECT_EQ(d.kurtosis, 0);
@@ -159,34 +126,27 @@ TEST(Simulate, DrawsHaveTheSmoothersMeanAndVariance)
         Oracle oracle(mo, y, mo.n);
         Memory mem;
         ssm s = mo.view();
-        ssm_filtered f;
-        ssm_smoothed o;
-        ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER, &mem.a, nullptr, &f));
-        ASSERT_TRUE(ssm_smooth(&s, &f, 7, &mem.a, nullptr, &o));
+        Smoothed r = smooth(s, y, &mem.a);
         double largest = 0;
         for (size_t i = 0; i < mo.n * mo.m * mo.m; i++)
-            largest = std::max(largest, std::fabs(f.p[i]));
+            largest = std::max(largest, std::fabs(r.f.p[i]));
         if (!oracle.identified || largest > 30)
             continue;
         compared++;
-        stats_random r;
-        stats_seed(&r, 42);
-        const int draws = 4000;
-        std::vector<double> one(mo.n * mo.m), sum(mo.n * mo.m, 0), squares(mo.n * mo.m, 0);
-        for (int k = 0; k < draws; k++) {
+        stats_random draw;
+        stats_seed(&draw, 42);
+        std::vector<double> one(mo.n * mo.m);
+        Moments moments(one.size());
+        for (int k = 0; k < 4000; k++) {
             Memory scratch;
-            ASSERT_TRUE(
-                analysis_draw_given(&s, y.data(), o.alpha, &r, &scratch.a, nullptr, one.data()));
-            for (size_t i = 0; i < one.size(); i++) {
-                double x = one[i] - o.alpha[i];
-                sum[i] += x;
-                squares[i] += x * x;
-            }
+            ASSERT_TRUE(analysis_draw_given(&s, y.data(), r.o.alpha, &draw, &scratch.a, nullptr,
+                                            one.data()));
+            moments.add([&](size_t i) { return one[i] - r.o.alpha[i]; });
         }
         for (size_t i = 0; i < one.size(); i++) {
-            double v = o.variance[i / mo.m * mo.m * mo.m + i % mo.m * (mo.m + 1)];
-            EXPECT_NEAR(sum[i] / draws, 0, 5 * std::sqrt(v / draws) + 1e-9);
-            EXPECT_NEAR(squares[i] / draws, v, 0.12 * v + 1e-9);
+            double v = r.o.variance[i / mo.m * mo.m * mo.m + i % mo.m * (mo.m + 1)];
+            EXPECT_NEAR(moments.mean(i), 0, 5 * std::sqrt(v / moments.draws) + 1e-9);
+            EXPECT_NEAR(moments.square(i), v, 0.12 * v + 1e-9);
         }
     }
     EXPECT_GT(compared, 3);
@@ -202,23 +162,19 @@ TEST(Simulate, PriorDrawsHaveTheModelsMoments)
     ssm s = mo.view();
     stats_random r;
     stats_seed(&r, 1);
-    const int draws = 20000;
-    std::vector<double> states(mo.n * mo.m), values(mo.n * mo.p), sum(states.size(), 0),
-        squares(states.size(), 0);
-    for (int k = 0; k < draws; k++) {
+    std::vector<double> states(mo.n * mo.m), values(mo.n * mo.p);
+    Moments moments(states.size());
+    for (int k = 0; k < 20000; k++) {
         Memory scratch;
         analysis_draw(&s, &r, &scratch.a, states.data(), values.data());
-        for (size_t i = 0; i < states.size(); i++) {
-            sum[i] += states[i];
-            squares[i] += states[i] * states[i];
-        }
+        moments.add([&](size_t i) { return states[i]; });
     }
     for (size_t i = 0; i < states.size(); i++) {
         double mean, v;
         const Linear &a = oracle.alpha[i / mo.m][i % mo.m];
         oracle.given(a, a, &mean, &v);
-        EXPECT_NEAR(sum[i] / draws, mean, 5 * std::sqrt(v / draws));
-        EXPECT_NEAR(squares[i] / draws - mean * mean, v, 0.08 * v + 0.05);
+        EXPECT_NEAR(moments.mean(i), mean, 5 * std::sqrt(v / moments.draws));
+        EXPECT_NEAR(moments.square(i) - mean * mean, v, 0.08 * v + 0.05);
     }
 }
 
@@ -244,8 +200,7 @@ TEST(Batch, AgreesWithOneByOne)
         ASSERT_TRUE(
             analysis_filter_batch(&s, p.data(), count, true, false, SSM_FULL, &mem.a, nullptr, &b));
         for (size_t k = 0; k < count; k++) {
-            ssm_filtered f;
-            ASSERT_TRUE(ssm_filter(&s, p[k], SSM_KEEP_FILTERED, &mem.a, nullptr, &f));
+            ssm_filtered f = filter(s, y[k], SSM_KEEP_FILTERED, &mem.a);
             double ll = ssm_log_likelihood(&f, SSM_FULL);
             if (std::isinf(ll)) {
                 EXPECT_EQ(b.log_likelihood[k], ll);

@@ -2,34 +2,10 @@
  * Models against the same models written out by hand: the matrices of their textbook form, through
  * the joint distribution (ssm_oracle.h), which shares no code with the filter.
  */
-#include <gtest/gtest.h>
-
-#include "ssm_oracle.h"
-
-extern "C" {
-#include "kalman/model.h"
-}
+#include "runs.h"
 
 namespace
 {
-
-struct Memory {
-    arena a;
-    Memory()
-    {
-        arena_init(&a, 0);
-    }
-    ~Memory()
-    {
-        arena_fini(&a);
-    }
-};
-
-model_value
-given(double x)
-{
-    return {true, x};
-}
 
 /* A square matrix set into another. */
 void
@@ -41,66 +17,31 @@ put(std::vector<double> &to, size_t width, size_t at, const std::vector<double> 
     }
 }
 
-/* m states without noise, diffuse, one series. */
-Model
-empty(size_t n, size_t m)
-{
-    Model o;
-    o.n = n;
-    o.p = 1;
-    o.m = o.r = m;
-    o.z.assign(m, 0);
-    o.t.assign(m * m, 0);
-    o.rr.assign(m * m, 0);
-    for (size_t i = 0; i < m; i++)
-        o.rr[i * m + i] = 1;
-    o.h = {0};
-    o.q.assign(m * m, 0);
-    o.a1.assign(m, 0);
-    o.p1.assign(m * m, 0);
-    o.p1_inf.assign(m, 1);
-    return o;
-}
-
 /* The likelihood, and the signal given all values with its variance at each time. */
 void
 expect_same(const model_spec &spec, const Model &hand, const std::vector<double> &y)
 {
     Memory mem;
-    model *m = model_new(&spec, hand.n, &mem.a);
-    model_apply(m);
-    ssm_filtered f;
-    ssm_smoothed o;
-    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FOR_SMOOTHER, &mem.a, nullptr, &f));
-    ASSERT_TRUE(ssm_smooth(&m->s, &f, SSM_SMOOTH_VARIANCE, &mem.a, nullptr, &o));
+    ssm s = laid_out(spec, hand.n, &mem.a);
+    Smoothed r = smooth(s, y, &mem.a);
     Oracle oracle(hand, y, hand.n);
     ASSERT_TRUE(oracle.identified);
     double ll = static_cast<double>(oracle.log_likelihood());
-    EXPECT_NEAR(ssm_log_likelihood(&f, SSM_FULL), ll, 1e-8 * (1 + std::fabs(ll)));
+    EXPECT_NEAR(ssm_log_likelihood(&r.f, SSM_FULL), ll, 1e-8 * (1 + std::fabs(ll)));
     for (size_t t = 0; t < hand.n; t++) {
-        double mean = 0, variance = 0, mine = 0, my_variance = 0;
-        const double *z = ssm_at(m->s.z, t);
-        const double *hz = hand.z.data() + (hand.z.size() > hand.m * hand.p ? t * hand.m : 0);
-        for (size_t i = 0; i < m->s.m; i++) {
-            mine += z[i] * o.alpha[t * m->s.m + i];
-            for (size_t j = 0; j < m->s.m; j++)
-                my_variance += z[i] * z[j] * o.variance[(t * m->s.m + i) * m->s.m + j];
-        }
-        for (size_t i = 0; i < hand.m; i++) {
-            for (size_t j = 0; j < hand.m; j++) {
-                double cov;
-                oracle.given(oracle.alpha[t][i], oracle.alpha[t][j], &mean, &cov);
-                variance += hz[i] * hz[j] * cov;
-            }
-        }
-        double signal = 0;
-        for (size_t i = 0; i < hand.m; i++) {
-            double cov;
-            oracle.given(oracle.alpha[t][i], oracle.alpha[t][i], &mean, &cov);
-            signal += hz[i] * mean;
-        }
-        EXPECT_NEAR(mine, signal, 1e-7 * (1 + std::fabs(signal))) << t;
-        EXPECT_NEAR(my_variance, variance, 1e-7 * (1 + std::fabs(variance))) << t;
+        const double *a = r.o.alpha + t * s.m, *p = r.o.variance + t * s.m * s.m;
+        const Signal mine = signal_of(
+            ssm_at(s.z, t), s.m, [&](size_t i) { return a[i]; },
+            [&](size_t i, size_t j) { return p[i * s.m + j]; });
+        double mean, cov;
+        auto given_all = [&](size_t i, size_t j) {
+            oracle.given(oracle.alpha[t][i], oracle.alpha[t][j], &mean, &cov);
+        };
+        const Signal theirs = signal_of(
+            ssm_at(hand.view().z, t), hand.m, [&](size_t i) { return given_all(i, i), mean; },
+            [&](size_t i, size_t j) { return given_all(i, j), cov; });
+        EXPECT_NEAR(mine.mean, theirs.mean, 1e-7 * (1 + std::fabs(theirs.mean))) << t;
+        EXPECT_NEAR(mine.variance, theirs.variance, 1e-7 * (1 + std::fabs(theirs.variance))) << t;
     }
 }
 
@@ -132,7 +73,7 @@ TEST(ByHand, TwoSeasonalsAndATrend)
 {
     const size_t n = 16;
     /* Level, slope; dummies of period 4; both harmonics of period 3 have one frequency. */
-    Model o = empty(n, 7);
+    Model o = still_states(n, 7);
     const double w = 2 * M_PI / 3, c = std::cos(w), s = std::sin(w);
     o.z = {1, 0, 1, 0, 0, 1, 0};
     put(o.t, 7, 0, {1, 1, 0, 1}, 2);
@@ -143,9 +84,7 @@ TEST(ByHand, TwoSeasonalsAndATrend)
     for (size_t i = 0; i < 7; i++)
         o.q[i * 7 + i] = q[i];
     const model_seasonal seasons[] = {{4, false, 0, given(0.2)}, {3, true, 0, given(0.05)}};
-    model_spec spec = {};
-    spec.kind = MODEL_STRUCTURAL;
-    spec.structural.trend = MODEL_LINEAR_TREND;
+    model_spec spec = structural(MODEL_LINEAR_TREND);
     spec.structural.observation_variance = given(0.8);
     spec.structural.level_variance = given(0.3);
     spec.structural.slope_variance = given(0.01);
@@ -162,7 +101,7 @@ TEST(ByHand, TimeVaryingCoefficientAndAnIntercept)
         x[t] = std::cos(static_cast<double>(t));
         fixed[t] = static_cast<double>(t % 5);
     }
-    Model o = empty(n, 3);
+    Model o = still_states(n, 3);
     o.z.clear();
     for (size_t t = 0; t < n; t++) {
         o.z.insert(o.z.end(), {1, x[t], fixed[t]});
@@ -171,9 +110,7 @@ TEST(ByHand, TimeVaryingCoefficientAndAnIntercept)
     o.h = {0.5};
     o.q[4] = 0.07; /* of the first coefficient; the level is a constant */
     const model_regressor r[] = {{x.data(), given(0.07)}, {fixed.data(), given(0)}};
-    model_spec spec = {};
-    spec.kind = MODEL_STRUCTURAL;
-    spec.structural.trend = MODEL_FIXED_LEVEL;
+    model_spec spec = structural(MODEL_FIXED_LEVEL);
     spec.structural.observation_variance = given(0.5);
     spec.structural.regressors = r;
     spec.structural.regressor_count = 2;
@@ -183,9 +120,7 @@ TEST(ByHand, TimeVaryingCoefficientAndAnIntercept)
 TEST(ByHand, RandomWalkWithoutNoise)
 {
     /* Its differences are independent: over a gap of k steps their variance is 2 k. */
-    model_spec spec = {};
-    spec.kind = MODEL_STRUCTURAL;
-    spec.structural.trend = MODEL_LOCAL_LEVEL;
+    model_spec spec = structural(MODEL_LOCAL_LEVEL);
     spec.structural.observation_variance = given(0);
     spec.structural.level_variance = given(2);
     std::vector<double> y = wave(20);
@@ -198,10 +133,7 @@ TEST(ByHand, RandomWalkWithoutNoise)
         last = t;
     }
     Memory mem;
-    model *m = model_new(&spec, y.size(), &mem.a);
-    model_apply(m);
-    ssm_filtered f;
-    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FILTERED, &mem.a, nullptr, &f));
+    ssm_filtered f = filter(laid_out(spec, y.size(), &mem.a), y, SSM_KEEP_FILTERED, &mem.a);
     EXPECT_NEAR(ssm_log_likelihood(&f, SSM_FULL), ll, 1e-11);
     EXPECT_EQ(f.att[19], y[19]);
     EXPECT_EQ(f.ptt[19], 0);
@@ -211,38 +143,29 @@ TEST(ByHand, RandomWalkWithoutNoise)
  * 12, 'harmonics': 3}], use_exact_diffuse=True).smooth([3e-4, 5e-4, 1e-6, 2e-5, 1e-5]) */
 TEST(Statsmodels, TwoSeasonals)
 {
-    std::vector<double> y = read_series("air_passengers.csv");
-    for (double &x : y)
-        x = std::log(x);
+    std::vector<double> y = log_passengers();
     const model_seasonal seasons[] = {{4, false, 0, given(2e-5)}, {12, true, 3, given(1e-5)}};
-    model_spec spec = {};
-    spec.kind = MODEL_STRUCTURAL;
-    spec.structural.trend = MODEL_LINEAR_TREND;
+    model_spec spec = structural(MODEL_LINEAR_TREND);
     spec.structural.observation_variance = given(3e-4);
     spec.structural.level_variance = given(5e-4);
     spec.structural.slope_variance = given(1e-6);
     spec.structural.seasonals = seasons;
     spec.structural.seasonal_count = 2;
     Memory mem;
-    model *m = model_new(&spec, y.size(), &mem.a);
-    model_apply(m);
-    ssm_filtered f;
-    ssm_smoothed o;
-    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FOR_SMOOTHER | SSM_KEEP_FILTERED, &mem.a,
-                           nullptr, &f));
-    ASSERT_TRUE(ssm_smooth(&m->s, &f, SSM_SMOOTH_VARIANCE, &mem.a, nullptr, &o));
-    ASSERT_EQ(m->s.m, 11u);
-    EXPECT_NEAR(ssm_log_likelihood(&f, SSM_FULL), 111.62769134622917, 1e-8);
+    ssm laid = laid_out(spec, y.size(), &mem.a);
+    ASSERT_EQ(laid.m, 11u);
+    Smoothed r = smooth(laid, y, &mem.a);
+    EXPECT_NEAR(ssm_log_likelihood(&r.f, SSM_FULL), 111.62769134622917, 1e-8);
     const double last[] = {6.191529292699772, 0.008131948178303077, 0.023885686529742874,
                            -0.013177189907382446};
     const double first[] = {4.810220238774527, 0.009428499034040527, -0.009404595678612685};
     const double variance[] = {0.0005618674495964941, 2.2920994898116206e-05,
                                6.316825665905214e-05};
     for (size_t i = 0; i < 4; i++)
-        EXPECT_NEAR(f.att[143 * 11 + i], last[i], 1e-9);
+        EXPECT_NEAR(r.f.att[143 * 11 + i], last[i], 1e-9);
     for (size_t i = 0; i < 3; i++) {
-        EXPECT_NEAR(o.alpha[i], first[i], 1e-9);
-        EXPECT_NEAR(o.variance[12 * i], variance[i], 1e-10);
+        EXPECT_NEAR(r.o.alpha[i], first[i], 1e-9);
+        EXPECT_NEAR(r.o.variance[12 * i], variance[i], 1e-10);
     }
 }
 
@@ -250,9 +173,7 @@ TEST(Statsmodels, TwoSeasonals)
  */
 TEST(Statsmodels, SeasonalArima)
 {
-    std::vector<double> y = read_series("air_passengers.csv");
-    for (double &x : y)
-        x = std::log(x);
+    std::vector<double> y = log_passengers();
     const double ar[] = {0.3}, ma[] = {-0.5}, sar[] = {0.9}, sma[] = {-0.4};
     model_spec spec = {};
     spec.kind = MODEL_ARIMA;
@@ -265,10 +186,7 @@ TEST(Statsmodels, SeasonalArima)
     spec.arima.variance = given(0.0015);
     auto likelihood = [](const model_spec &s, const std::vector<double> &values) {
         Memory mem;
-        model *m = model_new(&s, values.size(), &mem.a);
-        model_apply(m);
-        ssm_filtered f;
-        EXPECT_TRUE(ssm_filter(&m->s, values.data(), 0, &mem.a, nullptr, &f));
+        ssm_filtered f = filter(laid_out(s, values.size(), &mem.a), values, 0, &mem.a);
         return ssm_log_likelihood(&f, SSM_FULL);
     };
     EXPECT_NEAR(likelihood(spec, y), 232.4672447986354, 1e-10);
@@ -349,7 +267,7 @@ TEST(ByHand, MotionsAtIrregularTimes)
             f[i * m + i + 1] = 1;
         if (ou)
             f[0] = -0.4L;
-        Model o = empty(n, m);
+        Model o = still_states(n, m);
         o.t.clear();
         o.q.clear();
         for (size_t t = 0; t < n; t++)
@@ -377,10 +295,7 @@ TEST(ByHand, MotionsAtIrregularTimes)
         }
         /* Ours has the mean as a second state: the likelihood is what both have. */
         Memory mem;
-        model *mine = model_new(&spec, n, &mem.a);
-        model_apply(mine);
-        ssm_filtered r;
-        ASSERT_TRUE(ssm_filter(&mine->s, y.data(), 0, &mem.a, nullptr, &r));
+        ssm_filtered r = filter(laid_out(spec, n, &mem.a), y, 0, &mem.a);
         Oracle oracle(o, y, n);
         EXPECT_NEAR(ssm_log_likelihood(&r, SSM_FULL), static_cast<double>(oracle.log_likelihood()),
                     1e-9);
@@ -397,7 +312,7 @@ TEST(ByHand, ControlInputsOfEachStep)
         x = rnd.normal();
     for (double &x : d)
         x = rnd.normal();
-    Model o = empty(n, 2);
+    Model o = still_states(n, 2);
     o.z = {1, 0.5};
     o.t = {0.9, 0.1, 0, 0.8};
     o.c = c;
@@ -427,21 +342,16 @@ TEST(ByHand, ControlInputsOfEachStep)
     f.d_varies = true;
     std::vector<double> y = wave(n);
     Memory mem;
-    model *m = model_new(&spec, n, &mem.a);
-    model_apply(m);
-    ssm_filtered r;
-    ssm_smoothed s;
-    ASSERT_TRUE(ssm_filter(&m->s, y.data(), SSM_KEEP_FOR_SMOOTHER, &mem.a, nullptr, &r));
-    ASSERT_TRUE(ssm_smooth(&m->s, &r, 1, &mem.a, nullptr, &s));
+    Smoothed r = smooth(laid_out(spec, n, &mem.a), y, &mem.a);
     Oracle oracle(o, y, n);
-    EXPECT_NEAR(ssm_log_likelihood(&r, SSM_FULL), static_cast<double>(oracle.log_likelihood()),
+    EXPECT_NEAR(ssm_log_likelihood(&r.f, SSM_FULL), static_cast<double>(oracle.log_likelihood()),
                 1e-9);
     for (size_t t = 0; t < n; t++) {
         for (size_t i = 0; i < 2; i++) {
             double mean, cov;
             oracle.given(oracle.alpha[t][i], oracle.alpha[t][i], &mean, &cov);
-            EXPECT_NEAR(s.alpha[2 * t + i], mean, 1e-9);
-            EXPECT_NEAR(s.variance[4 * t + 3 * i], cov, 1e-9);
+            EXPECT_NEAR(r.o.alpha[2 * t + i], mean, 1e-9);
+            EXPECT_NEAR(r.o.variance[4 * t + 3 * i], cov, 1e-9);
         }
     }
 }
@@ -452,7 +362,7 @@ TEST(Hard, NearlySingularPredictions)
     for (double h : {0., 1e-300, 1e-30, 1e-16, 1e-8}) {
         SCOPED_TRACE(h);
         const size_t n = 60;
-        Model o = empty(n, 2);
+        Model o = still_states(n, 2);
         o.p = 2;
         o.z = {1, 0, 1, 1e-9};
         o.t = {1, 1, 0, 1};
@@ -466,21 +376,16 @@ TEST(Hard, NearlySingularPredictions)
             y[2 * t] = y[2 * t + 1] = level;
         }
         Memory mem;
-        ssm s = o.view();
-        ssm_filtered f;
-        ssm_smoothed r;
-        ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER | SSM_KEEP_FILTERED, &mem.a,
-                               nullptr, &f));
-        ASSERT_TRUE(ssm_smooth(&s, &f, 7, &mem.a, nullptr, &r));
-        for (size_t t = f.diffuse_steps; t < n; t++) {
-            for (const double *p : {f.ptt + 4 * t, r.variance + 4 * t}) {
+        Smoothed r = smooth(o.view(), y, &mem.a);
+        for (size_t t = r.f.diffuse_steps; t < n; t++) {
+            for (const double *p : {r.f.ptt + 4 * t, r.o.variance + 4 * t}) {
                 ASSERT_GE(p[0], 0);
                 ASSERT_GE(p[3], 0);
                 ASSERT_EQ(p[1], p[2]);
                 ASSERT_GE(p[0] * p[3] - p[1] * p[1], -1e-12 * (1 + p[0] * p[3])) << t;
             }
-            ASSERT_TRUE(std::isfinite(f.att[2 * t]) && std::isfinite(r.alpha[2 * t])) << t;
-            ASSERT_NEAR(f.att[2 * t], y[2 * t], 1e-3 * (1 + std::fabs(y[2 * t]))) << t;
+            ASSERT_TRUE(std::isfinite(r.f.att[2 * t]) && std::isfinite(r.o.alpha[2 * t])) << t;
+            ASSERT_NEAR(r.f.att[2 * t], y[2 * t], 1e-3 * (1 + std::fabs(y[2 * t]))) << t;
         }
     }
 }

@@ -459,6 +459,8 @@ TEST(KalmanModel, EveryNumberOfAStructureIsNamed)
         bad.value = 1;
         season.period = 1;
         s.expect_field(ctx, "model.structural.seasonals[0].period");
+        season.period = 129;
+        s.expect_field(ctx, "model.structural.seasonals[0].period");
         season.period = 4;
         season.trigonometric = true;
         season.harmonics = 3;

@@ -6,10 +6,9 @@
  * and fits against m.fit() repeated to convergence.
  */
 #include <functional>
-#include <gtest/gtest.h>
 #include <map>
 
-#include "series.h"
+#include "runs.h"
 
 extern "C" {
 #include "kalman/fit.h"
@@ -17,21 +16,6 @@ extern "C" {
 
 namespace
 {
-
-std::vector<double>
-log_passengers()
-{
-    std::vector<double> y = read_series("air_passengers.csv");
-    for (double &x : y)
-        x = std::log(x);
-    return y;
-}
-
-model_value
-given(double x)
-{
-    return {true, x};
-}
 
 struct Answer {
     arena a;
@@ -72,15 +56,6 @@ struct Answer {
         return o.variance[i * m->s.m + i];
     }
 };
-
-model_spec
-structural(model_trend trend)
-{
-    model_spec s = {};
-    s.kind = MODEL_STRUCTURAL;
-    s.structural.trend = trend;
-    return s;
-}
 
 TEST(Structural, LocalLinearTrend)
 {

@@ -29,6 +29,25 @@ given(double x)
     return {true, x};
 }
 
+/* A structural model, its numbers to be filled in. */
+inline model_spec
+structural(model_trend trend)
+{
+    model_spec s = {};
+    s.kind = MODEL_STRUCTURAL;
+    s.structural.trend = trend;
+    return s;
+}
+
+inline std::vector<double>
+log_passengers()
+{
+    std::vector<double> y = read_series("air_passengers.csv");
+    for (double &x : y)
+        x = std::log(x);
+    return y;
+}
+
 /* m states without noise that stay what they are, diffuse, one series. */
 inline Model
 still_states(size_t n, size_t m)

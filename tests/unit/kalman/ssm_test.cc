@@ -1,25 +1,12 @@
 /* The general filter and smoother against the joint distribution, and against published figures. */
 #include <cstring>
-#include <gtest/gtest.h>
 
-#include "ssm_oracle.h"
+#include "runs.h"
 
 namespace
 {
 
 const double kNan = NAN;
-
-struct ArenaHolder {
-    arena a;
-    ArenaHolder()
-    {
-        arena_init(&a, 0);
-    }
-    ~ArenaHolder()
-    {
-        arena_fini(&a);
-    }
-};
 
 std::vector<double>
 random_data(Random &rnd, const Model &m, double missing)
@@ -43,7 +30,7 @@ compare(Random &rnd, bool varying)
     Oracle oracle(mo, y, mo.n);
     if (!oracle.identified)
         return false;
-    ArenaHolder mem;
+    Memory mem;
     ssm s = mo.view();
     ssm_filtered f;
     EXPECT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER, &mem.a, nullptr, &f));
@@ -102,7 +89,7 @@ TEST(Ssm, FilteredAndPredictedAgainstTheJointDistribution)
     for (int round = 0; round < 60; round++) {
         Model mo = random_model(rnd, 5, round % 2);
         std::vector<double> y = random_data(rnd, mo, 0.2);
-        ArenaHolder mem;
+        Memory mem;
         ssm s = mo.view();
         ssm_filtered f;
         ASSERT_TRUE(
@@ -126,40 +113,12 @@ TEST(Ssm, FilteredAndPredictedAgainstTheJointDistribution)
     EXPECT_GT(compared, 60);
 }
 
-Model
-local_level(size_t n, double h, double q)
-{
-    Model o;
-    o.n = n;
-    o.p = o.m = o.r = 1;
-    o.z = o.t = o.rr = o.p1_inf = {1};
-    o.h = {h};
-    o.q = {q};
-    o.a1 = o.p1 = {0};
-    return o;
-}
-
-struct Smoothed {
-    ssm_filtered f;
-    ssm_smoothed o;
-};
-
-Smoothed
-smooth(const Model &mo, const std::vector<double> &y, arena *a, unsigned extra = 0)
-{
-    Smoothed r;
-    ssm s = mo.view();
-    EXPECT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER | SSM_KEEP_FILTERED | extra, a,
-                           nullptr, &r.f));
-    EXPECT_TRUE(ssm_smooth(&s, &r.f, 7, a, nullptr, &r.o));
-    return r;
-}
-
 TEST(SsmNile, DurbinAndKoopmansFigures)
 {
-    ArenaHolder mem;
+    Memory mem;
     std::vector<double> y = nile();
-    Smoothed r = smooth(local_level(100, 15099, 1469.1), y, &mem.a);
+    Model local = local_level(100, 15099, 1469.1);
+    Smoothed r = smooth(local.view(), y, &mem.a);
     EXPECT_NEAR(ssm_log_likelihood(&r.f, SSM_FULL), -633.4645636489, 5e-11);
     EXPECT_NEAR(ssm_log_likelihood(&r.f, SSM_OMIT_DIFFUSE_CONSTANT), -632.5456251157, 5e-11);
     EXPECT_EQ(r.f.a[1], 1120);
@@ -182,7 +141,7 @@ TEST(SsmNile, DurbinAndKoopmansFigures)
 
 TEST(SsmNile, ConcentratedAndMissing)
 {
-    ArenaHolder mem;
+    Memory mem;
     std::vector<double> y = nile();
     Model mo = local_level(100, 1, 1);
     ssm s = mo.view();
@@ -201,29 +160,12 @@ TEST(SsmNile, ConcentratedAndMissing)
 
 TEST(SsmNile, ToySeries)
 {
-    ArenaHolder mem;
+    Memory mem;
     std::vector<double> y(10, 1);
     y[0] = 10.2394;
-    Smoothed r = smooth(local_level(10, 1.993, 8.253), y, &mem.a);
+    Model local = local_level(10, 1.993, 8.253);
+    Smoothed r = smooth(local.view(), y, &mem.a);
     EXPECT_NEAR(ssm_log_likelihood(&r.f, SSM_FULL), -23.93526038, 5e-9);
-}
-
-Model
-trend(size_t n, double h, double level, double slope)
-{
-    Model o;
-    o.n = n;
-    o.p = 1;
-    o.m = o.r = 2;
-    o.z = {1, 0};
-    o.t = {1, 1, 0, 1};
-    o.rr = {1, 0, 0, 1};
-    o.h = {h};
-    o.q = {level, 0, 0, slope};
-    o.a1 = {0, 0};
-    o.p1 = {0, 0, 0, 0};
-    o.p1_inf = {1, 1};
-    return o;
 }
 
 TEST(Ssm, ShortcutChangesNothing)
@@ -238,8 +180,9 @@ TEST(Ssm, ShortcutChangesNothing)
             level += rnd.normal();
             x = round % 2 && rnd.uniform() < 0.001 ? kNan : level + rnd.normal();
         }
-        ArenaHolder mem;
-        Smoothed fast = smooth(mo, y, &mem.a), slow = smooth(mo, y, &mem.a, SSM_NO_SHORTCUT);
+        Memory mem;
+        Smoothed fast = smooth(mo.view(), y, &mem.a),
+                 slow = smooth(mo.view(), y, &mem.a, SSM_NO_SHORTCUT);
         taken += fast.f.steady;
         EXPECT_FALSE(slow.f.steady);
         double ll = ssm_log_likelihood(&slow.f, SSM_FULL);
@@ -293,8 +236,8 @@ TEST(Ssm, HardCasesStaySemidefinite)
                 std::vector<double> y(300);
                 for (size_t t = 0; t < 300; t++)
                     y[t] = scale * (static_cast<double>(t % 7) + (h > 0 ? rnd.normal() : 0));
-                ArenaHolder mem;
-                Smoothed r = smooth(mo, y, &mem.a);
+                Memory mem;
+                Smoothed r = smooth(mo.view(), y, &mem.a);
                 for (size_t t = 0; t < 300; t++) {
                     expect_semidefinite(rnd, r.f.p + 4 * t, 2);
                     expect_semidefinite(rnd, r.o.variance + 4 * t, 2);
@@ -313,8 +256,8 @@ TEST(Ssm, DiffusePartThatIsNeverSeen)
     /* The second state is not observed: its variance stays infinite, and says so. */
     Model mo = trend(5, 1, 1, 1);
     mo.t = {1, 0, 0, 1};
-    ArenaHolder mem;
-    Smoothed r = smooth(mo, {1, 2, 3, 4, 5}, &mem.a);
+    Memory mem;
+    Smoothed r = smooth(mo.view(), {1, 2, 3, 4, 5}, &mem.a);
     EXPECT_EQ(r.f.rank_left, 1u);
     EXPECT_EQ(r.f.diffuse_steps, 5u);
     for (size_t t = 0; t < 5; t++) {
@@ -328,8 +271,8 @@ TEST(Ssm, SameBytesTwice)
     Random rnd(7);
     Model mo = random_model(rnd, 50, true);
     std::vector<double> y = random_data(rnd, mo, 0.1);
-    ArenaHolder mem;
-    Smoothed a = smooth(mo, y, &mem.a), b = smooth(mo, y, &mem.a);
+    Memory mem;
+    Smoothed a = smooth(mo.view(), y, &mem.a), b = smooth(mo.view(), y, &mem.a);
     EXPECT_EQ(memcmp(a.o.alpha, b.o.alpha, mo.n * mo.m * sizeof(double)), 0);
     EXPECT_EQ(a.f.squares, b.f.squares);
 }
@@ -338,7 +281,7 @@ TEST(Ssm, Stops)
 {
     Model mo = trend(5000, 1, 1, 1);
     std::vector<double> y(5000, 1);
-    ArenaHolder mem;
+    Memory mem;
     int left = 3;
     ssm_stop stop = {[](void *arg) { return --*static_cast<int *>(arg) == 0; }, &left, nullptr};
     ssm s = mo.view();

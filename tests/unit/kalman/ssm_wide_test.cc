@@ -4,6 +4,10 @@
 
 #include "runs.h"
 
+extern "C" {
+#include "kalman/ssm_run.h"
+}
+
 namespace
 {
 
@@ -198,6 +202,55 @@ TEST(Wide, KeepingChangesNoByte)
         }
     }
     EXPECT_GT(steady, 12);
+}
+
+/* In pieces of any length, saved and loaded between any two of them. */
+void
+run_in_pieces(Random &rnd, const ssm &s, const std::vector<double> &y, Memory *mem,
+              ssm_filtered *sums, std::vector<double> *state)
+{
+    ssm_run *run = ssm_run_new(&s, 0, &mem->a);
+    state->resize(ssm_run_state_size(s.p, s.m) / sizeof(double) + 1);
+    for (size_t t = 0; t < s.n;) {
+        size_t piece = 1 + static_cast<size_t>(rnd.below(rnd.below(8) ? 3 : 700));
+        size_t end = std::min(s.n, t + piece);
+        ASSERT_TRUE(ssm_run_steps(run, y.data() + t * s.p, t, end, nullptr));
+        t = end;
+        if (rnd.below(2)) {
+            size_t size = ssm_run_save(run, state->data());
+            run = ssm_run_new(&s, 0, &mem->a);
+            ASSERT_TRUE(ssm_run_load(run, state->data(), size));
+        }
+    }
+    state->resize(ssm_run_save(run, state->data()) / sizeof(double));
+    ssm_run_sums(run, sums);
+}
+
+TEST(Wide, PiecesChangeNoByte)
+{
+    Random rnd(25);
+    int steady = 0;
+    for (int round = 0; round < 60; round++) {
+        const size_t seasons[] = {4, 7, 12, 24};
+        Model o = round % 5 == 4 ? trend(2500, 1, 0.5, 0.1)
+                                 : seasonal_trend(2500, seasons[round % 4], 1, 0.5, 0.1, 1);
+        std::vector<double> y = random_values(rnd, o.n, round % 3 ? 0 : 0.001);
+        ssm s = o.view();
+        Memory mem;
+        ssm_filtered pieces, whole;
+        std::vector<double> in_pieces, at_once;
+        run_in_pieces(rnd, s, y, &mem, &pieces, &in_pieces);
+        ssm_run *run = ssm_run_new(&s, 0, &mem.a);
+        ASSERT_TRUE(ssm_run_steps(run, y.data(), 0, s.n, nullptr));
+        at_once.resize(ssm_run_state_size(s.p, s.m) / sizeof(double) + 1);
+        at_once.resize(ssm_run_save(run, at_once.data()) / sizeof(double));
+        ssm_run_sums(run, &whole);
+        ASSERT_EQ(in_pieces.size(), at_once.size());
+        EXPECT_TRUE(same_bytes(in_pieces.data(), at_once.data(), at_once.size())) << round;
+        EXPECT_EQ(ssm_log_likelihood(&pieces, SSM_FULL), ssm_log_likelihood(&whole, SSM_FULL));
+        steady += whole.steady;
+    }
+    EXPECT_GT(steady, 30);
 }
 
 TEST(Wide, ShortcutChangesNothing)

@@ -1,29 +1,14 @@
 /* Whatever takes long stops within a bounded number of steps: a caller who has gone holds no
  * thread. */
-#include <gtest/gtest.h>
-
-#include "ssm_oracle.h"
+#include "runs.h"
 
 extern "C" {
 #include "kalman/analysis.h"
 #include "kalman/fit.h"
-#include "kalman/model.h"
 }
 
 namespace
 {
-
-struct Memory {
-    arena a;
-    Memory()
-    {
-        arena_init(&a, 0);
-    }
-    ~Memory()
-    {
-        arena_fini(&a);
-    }
-};
 
 std::vector<double>
 noise(size_t n)
@@ -57,12 +42,16 @@ struct Stopper {
     }
 };
 
-/* `work` asks at least every `bound` steps, and stops at the question that says so, or after a few
- * `more` of them. */
+/* `on_arena` asks at least every `bound` steps, and stops at the question that says so, or after a
+ * few `more` of them. */
 template <typename Work>
 void
-expect_stops(uint64_t bound, Work work, uint64_t more = 0)
+expect_stops(uint64_t bound, Work on_arena, uint64_t more = 0)
 {
+    auto work = [&](const ssm_stop *stop) {
+        Memory mem;
+        return on_arena(&mem.a, stop);
+    };
     Stopper never(UINT64_MAX);
     ssm_stop stop = never.stop();
     ASSERT_TRUE(work(&stop));
@@ -79,72 +68,51 @@ expect_stops(uint64_t bound, Work work, uint64_t more = 0)
 TEST(Stops, WithinABoundedNumberOfSteps)
 {
     const size_t n = 3000;
-    Model o = {};
-    o.n = n;
-    o.p = 1;
-    o.m = o.r = 2;
-    o.z = {1, 0};
-    o.t = {1, 1, 0, 1};
-    o.rr = {1, 0, 0, 1};
-    o.h = {1};
-    o.q = {1, 0, 0, 0.1};
-    o.a1 = {0, 0};
-    o.p1 = {0, 0, 0, 0};
-    o.p1_inf = {1, 1};
+    Model o = trend(n, 1, 1, 0.1);
     std::vector<double> y = noise(n);
     ssm s = o.view();
     Memory whole;
-    ssm_filtered f;
-    ssm_smoothed r;
-    ASSERT_TRUE(ssm_filter(&s, y.data(), SSM_KEEP_FOR_SMOOTHER, &whole.a, nullptr, &f));
-    ASSERT_TRUE(ssm_smooth(&s, &f, 1, &whole.a, nullptr, &r));
-    expect_stops(256, [&](ssm_stop *stop) {
-        Memory mem;
+    Smoothed r = smooth(s, y, &whole.a);
+    expect_stops(256, [&](arena *mem, const ssm_stop *stop) {
         ssm_filtered out;
-        return ssm_filter(&s, y.data(), 0, &mem.a, stop, &out);
+        return ssm_filter(&s, y.data(), 0, mem, stop, &out);
     });
-    expect_stops(256, [&](ssm_stop *stop) {
-        Memory mem;
+    expect_stops(256, [&](arena *mem, const ssm_stop *stop) {
         ssm_smoothed out;
-        return ssm_smooth(&s, &f, 7, &mem.a, stop, &out);
+        return ssm_smooth(&s, &r.f, 7, mem, stop, &out);
     });
-    expect_stops(256, [&](ssm_stop *stop) {
-        Memory mem;
+    expect_stops(256, [&](arena *mem, const ssm_stop *stop) {
         ssm_smoothed out;
-        return ssm_smooth_lag(&s, &f, 10, 1, &mem.a, stop, &out);
+        return ssm_smooth_lag(&s, &r.f, 10, 1, mem, stop, &out);
     });
-    expect_stops(256, [&](ssm_stop *stop) {
-        Memory mem;
+    expect_stops(256, [&](arena *mem, const ssm_stop *stop) {
         stats_random rnd;
         std::vector<double> states(2 * n);
         stats_seed(&rnd, 1);
-        return analysis_draw_given(&s, y.data(), r.alpha, &rnd, &mem.a, stop, states.data());
+        return analysis_draw_given(&s, y.data(), r.o.alpha, &rnd, mem, stop, states.data());
     });
     std::vector<const double *> many(20, y.data());
-    expect_stops(8 * 256, [&](ssm_stop *stop) { /* eight series take each step together */
-                                                Memory mem;
-                                                analysis_batch out;
-                                                return analysis_filter_batch(
-                                                    &s, many.data(), many.size(), false, false,
-                                                    SSM_FULL, &mem.a, stop, &out);
-    });
+    expect_stops(8 * 256,
+                 [&](arena *mem, const ssm_stop *stop) { /* eight series take each step together */
+                                                         analysis_batch out;
+                                                         return analysis_filter_batch(
+                                                             &s, many.data(), many.size(), false,
+                                                             false, SSM_FULL, mem, stop, &out);
+                 });
 }
 
 TEST(Stops, SearchesToo)
 {
     std::vector<double> y = noise(600);
     for (fit_method method : {FIT_LBFGS, FIT_EM}) {
-        model_spec spec = {};
-        spec.kind = MODEL_STRUCTURAL;
-        spec.structural.trend = MODEL_LINEAR_TREND;
+        model_spec spec = structural(MODEL_LINEAR_TREND);
         expect_stops(
             256,
-            [&](ssm_stop *stop) {
-                Memory mem;
+            [&](arena *mem, const ssm_stop *stop) {
                 fit_options opt = {method, method == FIT_EM ? 20u : 0u, true};
                 fit_result out;
-                model *m = model_new(&spec, y.size(), &mem.a);
-                return fit_model(m, y.data(), &opt, &mem.a, stop, &out) == FIT_OK;
+                model *m = model_new(&spec, y.size(), mem);
+                return fit_model(m, y.data(), &opt, mem, stop, &out) == FIT_OK;
             },
             8);
     }
