@@ -13,11 +13,13 @@ from measure import Running, free_port, grpc_frame
 
 CHECK = "/luna.v1.LimiterService/Check"
 SCRIPT = "server/edge/quota_gate.lua"
-ROUNDS = 3
+ROUNDS = 5
+# One account spends all of it: a grant is what it spends in a second, so that it is not settled 40 times in one.
+GRANT = {"LUNA_QUOTA_GRANT": "100000"}
 SERVERS = {  # the settings that differ
     "off": {"LUNA_QUOTA": "false"},
-    "on": {},
-    "leases": {"LUNA_QUOTA_LEASE": "1000"},
+    "on": GRANT,
+    "leases": {**GRANT, "LUNA_QUOTA_LEASE": "4000"},
 }
 
 
