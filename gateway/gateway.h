@@ -262,8 +262,6 @@ void http_suspend(struct exchange *x);
 void http_resume(struct exchange *x);
 /* Closes the connection of a WebSocket; the exchange may be gone behind it. From any thread. */
 void http_close_upgraded(struct exchange *x, struct MHD_UpgradeResponseHandle *upgrade);
-/* Open connections of clients. */
-unsigned http_connections(const struct gateway *gw);
 /* Lets requests end, cancels those that take too long, and stops. */
 void http_stop(struct gateway *gw);
 

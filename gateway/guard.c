@@ -47,6 +47,7 @@ struct guard {
     pthread_mutex_t lock; /* of the list; what is in it is open */
     pthread_cond_t stopping;
     struct list connections;
+    atomic_uint count; /* of these */
     struct loop *const *loops;
     nsec_t limit;
     bool stop;
@@ -274,6 +275,7 @@ guarded_new(struct guard *g, struct MHD_Connection *conn)
     loop_add(c->loop, &c->fd, EPOLLRDHUP | EPOLLET);
     pthread_mutex_lock(&g->lock);
     list_push(&g->connections, &c->link);
+    atomic_fetch_add(&g->count, 1);
     pthread_mutex_unlock(&g->lock);
     return c;
 }
@@ -283,6 +285,7 @@ guarded_free(struct guard *g, struct guarded *c)
 {
     pthread_mutex_lock(&g->lock);
     list_remove(&c->link);
+    atomic_fetch_sub(&g->count, 1);
     pthread_mutex_unlock(&g->lock);
     loop_timer_stop(c->loop, &c->grace);
     loop_remove(c->loop, &c->fd);
@@ -333,6 +336,12 @@ guard_idle(struct guarded *c)
     atomic_store(&c->state, GUARDED_IDLE);
     if (c->left)
         show_end(c);
+}
+
+unsigned
+guard_connections(const struct guard *g)
+{
+    return atomic_load(&g->count);
 }
 
 const char *

@@ -36,6 +36,10 @@ void guard_on_connection(void *guard, struct MHD_Connection *conn, void **socket
 
 struct guarded *guard_of(struct MHD_Connection *conn);
 
+/* Open connections of all loops, from any thread. (libmicrohttpd, when it is asked, first cleans up
+ * on the thread that asks, whose daemon it may not be.) */
+unsigned guard_connections(const struct guard *g);
+
 /* The address at the other end as text; empty: it has none. */
 const char *guard_peer(const struct guarded *c);
 int guard_fd(const struct guarded *c);

@@ -451,16 +451,6 @@ stop_daemons(struct gateway *gw)
     close(gw->listen_fd);
 }
 
-unsigned
-http_connections(const struct gateway *gw)
-{
-    unsigned n = 0;
-    for (int i = 0; i < gw->loop_count; i++)
-        n += MHD_get_daemon_info(gw->daemons[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-                 ->num_connections;
-    return n;
-}
-
 bool
 http_start(struct gateway *gw, char *err, size_t err_size)
 {

@@ -4,6 +4,7 @@
 
 #include "gateway/cache.h"
 #include "gateway/gateway.h"
+#include "gateway/guard.h"
 
 /* Upper bounds are 100 us * 2^i; the last bucket is +Inf. */
 #define BUCKETS 18
@@ -135,7 +136,7 @@ metrics_write(const struct gateway *gw, struct buf *out)
     for (size_t i = 0; i <= m->method_count; i++)
         write_row(&m->rows[i], out);
     buf_printf(out, "luna_gateway_requests_in_flight %d\n", atomic_load(&gw->in_flight));
-    buf_printf(out, "luna_gateway_connections %u\n", http_connections(gw));
+    buf_printf(out, "luna_gateway_connections %u\n", guard_connections(gw->guard));
     buf_printf(out, "luna_gateway_upstream_ready %d\n", upstream_ready(gw->upstream) ? 1 : 0);
     if (gw->cache)
         cache_metrics(gw->cache, out);

@@ -405,6 +405,7 @@ stream_start(struct exchange *x, struct str message)
     nsec_t deadline = x->in.timeout > 0 ? clock_now() + x->in.timeout : NSEC_NEVER;
     upstream_stream(gw->upstream, &x->call, b->method->path, &message, true, x->in.forwarded,
                     x->in.forwarded_count, deadline);
+    guard_calling(x->guarded, &x->call);
 }
 
 void

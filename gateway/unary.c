@@ -149,6 +149,7 @@ call_unary(struct exchange *x)
     upstream_unary(gw->upstream, &x->call, x->match.binding->method->path,
                    (struct str){x->message.data, x->message.len}, x->in.forwarded,
                    x->in.forwarded_count, x->deadline);
+    guard_calling(x->guarded, &x->call);
 }
 
 void
@@ -229,6 +230,5 @@ unary_ask(struct exchange *x)
         x->deadline = deadline_of(x);
         call_unary(x);
     }
-    guard_calling(x->guarded, &x->call);
     return true;
 }

@@ -1,10 +1,10 @@
 /*
- * Many EventSource clients at once: gateway_sse PORT PATH CLIENTS SECONDS PID
+ * Many EventSource clients at once: gateway_sse PORT PATH CLIENTS SECONDS PID [PID...]
  *
  * Each event's data is {"body": "..."} whose first eight bytes are the time it was sent at
  * (CLOCK_MONOTONIC, nanoseconds, little-endian), on this machine. Prints the delay from there to
- * here over SECONDS, after a second to settle in, and what process PID has grown by for each
- * client.
+ * here over SECONDS, after a second to settle in, what the first process PID has grown by for each
+ * client, and the CPU time that this process and each PID have spent on an event.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +25,7 @@
 #define STAMP_TEXT 12 /* nine bytes as base64 */
 #define WAVE       100
 #define DELAYS_MAX (1 << 24)
+#define PIDS_MAX   4
 
 static struct client {
     int fd;
@@ -160,6 +161,29 @@ rss_bytes(const char *pid)
     return pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+static double
+cpu_seconds(const char *pid)
+{
+    char path[64];
+    unsigned long user = 0, system = 0;
+    snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (!f || fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                     &system) != 2)
+        die(path);
+    fclose(f);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Of the processes that were named; [0] is this one. */
+static void
+read_cpu(char *const *pids, size_t n, double *to)
+{
+    to[0] = cpu_seconds("self");
+    for (size_t i = 0; i < n; i++)
+        to[1 + i] = cpu_seconds(pids[i]);
+}
+
 static int
 by_size(const void *a, const void *b)
 {
@@ -170,8 +194,10 @@ by_size(const void *a, const void *b)
 int
 main(int argc, char **argv)
 {
-    if (argc != 6)
-        return fprintf(stderr, "gateway_sse PORT PATH CLIENTS SECONDS PID\n"), 2;
+    if (argc < 6 || argc > 5 + PIDS_MAX)
+        return fprintf(stderr, "gateway_sse PORT PATH CLIENTS SECONDS PID [PID...]\n"), 2;
+    double cpu_before[1 + PIDS_MAX], cpu[1 + PIDS_MAX];
+    size_t pids = (size_t)argc - 5;
     uint64_t port, count, seconds;
     if (!str_to_u64(str_of(argv[1]), &port) || !str_to_u64(str_of(argv[3]), &count) ||
         !str_to_u64(str_of(argv[4]), &seconds) || port > 65535 || count == 0)
@@ -196,9 +222,11 @@ main(int argc, char **argv)
         return fprintf(stderr, "gateway_sse: %zu of %zu are answered\n", answered, count), 1;
     run_until(now_ns() + 1000000000u, count + 1);
     measuring = true;
+    read_cpu(argv + 5, pids, cpu_before);
     uint64_t begin = now_ns();
     run_until(begin + seconds * 1000000000u, count + 1);
     double took = (double)(now_ns() - begin) / 1e9, grown = rss_bytes(argv[5]) - before;
+    read_cpu(argv + 5, pids, cpu);
     qsort(delays_us, delay_count, sizeof(*delays_us), by_size);
     if (left > 0 || delay_count == 0)
         return fprintf(stderr, "gateway_sse: %zu clients were left, %zu events\n", left,
@@ -209,5 +237,7 @@ main(int argc, char **argv)
     printf("p50 %.2f ms\n", delays_us[delay_count / 2] / 1e3);
     printf("p99 %.2f ms\n", delays_us[delay_count * 99 / 100] / 1e3);
     printf("max %.2f ms\n", delays_us[delay_count - 1] / 1e3);
+    for (size_t i = 0; i <= pids; i++)
+        printf("cpu_%zu %.2f us\n", i, (cpu[i] - cpu_before[i]) * 1e6 / (double)delay_count);
     return 0;
 }
