@@ -358,3 +358,35 @@ BEGIN
     RETURN done;
 END
 $$;
+
+-- luna_counts_ingest for what is not before the account's horizon. Outcome 7: the reading is.
+CREATE OR REPLACE FUNCTION luna_counts_take(
+    account bigint, dedupes smallint[], dpus integer[], ats timestamptz[], directions smallint[], events text[]
+) RETURNS TABLE (ord bigint, outcome smallint)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    since timestamptz;
+    kept bigint[];
+BEGIN
+    -- The id first, and then a look with a snapshot of its own: who moves the horizon waits for this transaction, or
+    -- it is seen here.
+    PERFORM pg_current_xact_id();
+    since := (SELECT r.horizon FROM counts_retention r WHERE r.account_id = account);
+    IF since IS NULL OR since <= ALL (ats) THEN
+        RETURN QUERY SELECT i.ord, i.outcome FROM luna_counts_ingest(account, dedupes, dpus, ats, directions, events) i;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT u.ord, 7::smallint FROM unnest(ats) WITH ORDINALITY u(at, ord) WHERE u.at < since;
+    SELECT array_agg(u.ord ORDER BY u.ord), array_agg(u.dedupe ORDER BY u.ord), array_agg(u.dpu ORDER BY u.ord),
+        array_agg(u.at ORDER BY u.ord), array_agg(u.direction ORDER BY u.ord), array_agg(u.event ORDER BY u.ord)
+    INTO kept, dedupes, dpus, ats, directions, events
+    FROM unnest(dedupes, dpus, ats, directions, events) WITH ORDINALITY u(dedupe, dpu, at, direction, event, ord)
+    WHERE u.at >= since;
+    IF kept IS NOT NULL THEN
+        RETURN QUERY
+            SELECT kept[i.ord], i.outcome
+            FROM luna_counts_ingest(account, dedupes, dpus, ats, directions, events) i;
+    END IF;
+END
+$$;
