@@ -208,19 +208,12 @@ BEGIN
     IF late_dpus IS NULL THEN
         RETURN;
     END IF;
-    -- In one order, so that two writers cannot deadlock.
+    -- In one order, so that two writers cannot deadlock: rows are locked as they come out of the sort, however joined.
     PERFORM 1
-    FROM (
-        SELECT k.dpu_id, k.upto
-        FROM unnest(late_dpus, since) f(dpu, at)
-        JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = f.dpu AND k.upto >= f.at
-        ORDER BY k.dpu_id, k.upto
-    ) o
-    JOIN LATERAL (
-        SELECT 1 FROM counts_checkpoint k
-        WHERE k.account_id = account AND k.dpu_id = o.dpu_id AND k.upto = o.upto
-        FOR UPDATE
-    ) locked ON true;
+    FROM unnest(late_dpus, since) f(dpu, at)
+    JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = f.dpu AND k.upto >= f.at
+    ORDER BY k.dpu_id, k.upto
+    FOR UPDATE OF k;
     WITH late AS (
         SELECT u.dpu, u.at, count(*) AS n, sum(sign(u.tag))::bigint AS net
         FROM unnest(dpus, ats, tags) u(dpu, at, tag)
