@@ -30,7 +30,9 @@ def setup(dpus=DPUS):
     """A space for each ten sensors, with a door for each; what an earlier run left is removed. Returns the account and
     the first of the spaces, whose ids follow each other."""
     who = account()
-    sql(f"""DELETE FROM counts_reading_in WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
+    # The server may still make checkpoints of what the run before has sent: not while they are taken away.
+    sql(f"""LOCK TABLE counts_checkpoint IN EXCLUSIVE MODE;
+        DELETE FROM counts_reading_in WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
         DELETE FROM counts_reading_out WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
         DELETE FROM counts_checkpoint WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
         DELETE FROM counts_assignment WHERE account_id = {who} AND dpu_id BETWEEN {FIRST} AND {FIRST + 999999};
