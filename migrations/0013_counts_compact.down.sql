@@ -358,3 +358,105 @@ BEGIN
     RETURN done;
 END
 $$;
+
+-- luna_counts_ingest for what is not before the account's horizon. Outcome 7: the reading is.
+CREATE OR REPLACE FUNCTION luna_counts_take(
+    account bigint, dedupes smallint[], dpus integer[], ats timestamptz[], directions smallint[], events text[]
+) RETURNS TABLE (ord bigint, outcome smallint)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    since timestamptz;
+    kept bigint[];
+BEGIN
+    -- The id first, and then a look with a snapshot of its own: who moves the horizon waits for this transaction, or
+    -- it is seen here.
+    PERFORM pg_current_xact_id();
+    since := (SELECT r.horizon FROM counts_retention r WHERE r.account_id = account);
+    IF since IS NULL OR since <= ALL (ats) THEN
+        RETURN QUERY SELECT i.ord, i.outcome FROM luna_counts_ingest(account, dedupes, dpus, ats, directions, events) i;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT u.ord, 7::smallint FROM unnest(ats) WITH ORDINALITY u(at, ord) WHERE u.at < since;
+    SELECT array_agg(u.ord ORDER BY u.ord), array_agg(u.dedupe ORDER BY u.ord), array_agg(u.dpu ORDER BY u.ord),
+        array_agg(u.at ORDER BY u.ord), array_agg(u.direction ORDER BY u.ord), array_agg(u.event ORDER BY u.ord)
+    INTO kept, dedupes, dpus, ats, directions, events
+    FROM unnest(dedupes, dpus, ats, directions, events) WITH ORDINALITY u(dedupe, dpu, at, direction, event, ord)
+    WHERE u.at >= since;
+    IF kept IS NOT NULL THEN
+        RETURN QUERY
+            SELECT kept[i.ord], i.outcome
+            FROM luna_counts_ingest(account, dedupes, dpus, ats, directions, events) i;
+    END IF;
+END
+$$;
+
+-- Readings that were inserted in this transaction are told to those who remember counts, and added to the checkpoints
+-- behind them.
+CREATE OR REPLACE FUNCTION luna_counts_fold_late(account bigint, dpus integer[], ats timestamptz[], tags integer[])
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    touched integer[];
+    firsts timestamptz[];
+    ns smallint[];
+    nets smallint[];
+    first_at timestamptz;
+    last_at timestamptz;
+    late_dpus integer[];
+    since timestamptz[];
+BEGIN
+    SELECT array_agg(g.dpu), array_agg(g.first_at), array_agg(g.n), array_agg(g.net), min(g.first_at), max(g.last_at)
+    INTO touched, firsts, ns, nets, first_at, last_at
+    FROM (
+        SELECT u.dpu, min(u.at) AS first_at, max(u.at) AS last_at, count(*)::smallint AS n,
+            sum(CASE WHEN u.tag > 0 THEN 1 ELSE -1 END)::smallint AS net
+        FROM unnest(dpus, ats, tags) u(dpu, at, tag)
+        GROUP BY u.dpu
+        ORDER BY u.dpu
+    ) g;
+    INSERT INTO counts_pulse (account_id, xid, first_at, last_at, dpus, ns, nets)
+    VALUES (account, pg_current_xact_id()::text::bigint, first_at, last_at, touched, ns, nets);
+    -- The last checkpoint of each DPU tells whether anything is late: seldom.
+    SELECT array_agg(f.dpu ORDER BY f.dpu), array_agg(f.at ORDER BY f.dpu) INTO late_dpus, since
+    FROM unnest(touched, firsts) f(dpu, at)
+    CROSS JOIN LATERAL (
+        SELECT k.upto FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = f.dpu
+        ORDER BY k.upto DESC LIMIT 1
+    ) last
+    WHERE last.upto >= f.at;
+    IF late_dpus IS NULL THEN
+        RETURN;
+    END IF;
+    -- In one order, so that two writers cannot deadlock.
+    PERFORM 1
+    FROM (
+        SELECT k.dpu_id, k.upto
+        FROM unnest(late_dpus, since) f(dpu, at)
+        JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = f.dpu AND k.upto >= f.at
+        ORDER BY k.dpu_id, k.upto
+    ) o
+    JOIN LATERAL (
+        SELECT 1 FROM counts_checkpoint k
+        WHERE k.account_id = account AND k.dpu_id = o.dpu_id AND k.upto = o.upto
+        FOR UPDATE
+    ) locked ON true;
+    WITH late AS (
+        SELECT u.dpu, u.at, count(*) AS n, sum(sign(u.tag))::bigint AS net
+        FROM unnest(dpus, ats, tags) u(dpu, at, tag)
+        JOIN unnest(late_dpus) l(dpu) ON l.dpu = u.dpu
+        GROUP BY u.dpu, u.at
+    ), added AS (
+        SELECT k.dpu_id, k.upto, sum(late.n)::bigint AS n, sum(late.net)::bigint AS net
+        FROM late
+        JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = late.dpu AND k.upto >= late.at
+        GROUP BY k.dpu_id, k.upto
+    )
+    UPDATE counts_checkpoint k
+    SET n = k.n + added.n, net = k.net + added.net
+    FROM added
+    WHERE k.account_id = account AND k.dpu_id = added.dpu_id AND k.upto = added.upto;
+END
+$$;

@@ -208,19 +208,12 @@ BEGIN
     IF late_dpus IS NULL THEN
         RETURN;
     END IF;
-    -- In one order, so that two writers cannot deadlock.
+    -- In one order, so that two writers cannot deadlock: rows are locked as they come out of the sort, however joined.
     PERFORM 1
-    FROM (
-        SELECT k.dpu_id, k.upto
-        FROM unnest(late_dpus, since) f(dpu, at)
-        JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = f.dpu AND k.upto >= f.at
-        ORDER BY k.dpu_id, k.upto
-    ) o
-    JOIN LATERAL (
-        SELECT 1 FROM counts_checkpoint k
-        WHERE k.account_id = account AND k.dpu_id = o.dpu_id AND k.upto = o.upto
-        FOR UPDATE
-    ) locked ON true;
+    FROM unnest(late_dpus, since) f(dpu, at)
+    JOIN counts_checkpoint k ON k.account_id = account AND k.dpu_id = f.dpu AND k.upto >= f.at
+    ORDER BY k.dpu_id, k.upto
+    FOR UPDATE OF k;
     WITH late AS (
         SELECT u.dpu, u.at, count(*) AS n, sum(sign(u.tag))::bigint AS net
         FROM unnest(dpus, ats, tags) u(dpu, at, tag)
@@ -261,8 +254,7 @@ DECLARE
     refused bigint[];
     outcomes smallint[];
     wanted bigint[];
-    -- Whether to look first which instants are taken: large batches seldom repeat what is there.
-    look boolean := cardinality(dpus) < 256;
+    look boolean := false; -- first which instants are taken: few readings repeat what is there
 BEGIN
     LOOP
         BEGIN
@@ -271,9 +263,11 @@ BEGIN
                     CASE WHEN u.dedupe = 1 THEN luna_counts_event_tag(u.event, u.direction) ELSE u.direction END AS tag, u.event
                 FROM unnest(dedupes, dpus, ats, directions, events) WITH ORDINALITY u(dedupe, dpu, at, direction, event, nth)
                 JOIN counts_dpu d ON d.account_id = account AND d.dpu_id = u.dpu
+                -- Not r.at = u.at: a plan made while the table is small would read all of it, and be kept.
                 WHERE NOT look OR NOT EXISTS (
                     SELECT FROM counts_reading r
-                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.at = u.at AND r.direction = u.direction)
+                    WHERE r.account_id = account AND r.dpu_id = u.dpu AND r.direction = u.direction
+                        AND r.at >= u.at AND r.at <= u.at)
                 ORDER BY u.dpu, u.at, u.direction, u.nth -- neighbours in the index one after another
             ), came_in AS (
                 INSERT INTO counts_reading_in (account_id, dpu_id, at, received_at, tag, event_id)
@@ -611,6 +605,9 @@ DECLARE
     since timestamptz;
     kept bigint[];
 BEGIN
+    IF cardinality(ats) < 256 THEN -- planning takes as long as storing so few; more are worth a plan of their own
+        PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
+    END IF;
     -- The id first, and then a look with a snapshot of its own: who moves the horizon waits for this transaction, or
     -- it is seen here.
     PERFORM pg_current_xact_id();

@@ -236,11 +236,8 @@ DELETE FROM counts_dpu WHERE account_id = $1 AND dpu_id = $2;
 
 -- name: counts_drop_readings :exec
 -- params: int8, int4
-WITH more AS (
-    DELETE FROM counts_reading_more WHERE account_id = $1 AND dpu_id = $2
-), came_in AS (
-    DELETE FROM counts_reading_in WHERE account_id = $1 AND dpu_id = $2
-)
+WITH more AS (DELETE FROM counts_reading_more WHERE account_id = $1 AND dpu_id = $2),
+    came_in AS (DELETE FROM counts_reading_in WHERE account_id = $1 AND dpu_id = $2)
 DELETE FROM counts_reading_out WHERE account_id = $1 AND dpu_id = $2;
 
 -- name: counts_drop_checkpoints :exec

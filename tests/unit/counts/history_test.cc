@@ -20,7 +20,8 @@ finals(struct ctx *ctx, int64_t space, usec_t from, usec_t to, int64_t lateness_
     return out;
 }
 
-/* A bucket is final when late data is not to come any more, and each sensor that hangs there was seen behind it. */
+/* A bucket is final when late data is not to come any more, and each sensor that hangs there was
+ * seen behind it. */
 TEST_F(counts, buckets_become_final)
 {
     run([&](struct ctx *ctx) {
@@ -106,8 +107,8 @@ TEST_F(counts, each_bad_item_of_a_batch_is_named)
         struct counts_summary sum = {};
         struct counts_result *results;
         size_t n = 0;
-        ASSERT_EQ(
-            counts_ingest(ctx, all.data(), all.size(), DEDUPE_EVENT_ID, &sum, &results, &n), OK)
+        ASSERT_EQ(counts_ingest(ctx, all.data(), all.size(), DEDUPE_EVENT_ID, &sum, &results, &n),
+                  OK)
             << ctx->error.message;
         size_t told = 0;
         for (size_t i = 0; i < all.size(); i++) {

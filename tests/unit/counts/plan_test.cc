@@ -150,6 +150,14 @@ TEST_F(plan, writes_go_by_index)
           "SELECT * FROM luna_counts_roll_off(1, 1990, 100)"})
         run(c, sql);
     EXPECT_NE(notices.find("Index"), std::string::npos);
+    /* Late readings lock the checkpoints behind them in one order, whatever the plan: writers would
+     * deadlock otherwise. */
+    const size_t lock = notices.find("LockRows", notices.find("FOR UPDATE OF k"));
+    ASSERT_NE(lock, std::string::npos) << notices;
+    const size_t sorted = notices.find("Sort Key: k.dpu_id, k.upto", lock);
+    ASSERT_NE(sorted, std::string::npos) << notices.substr(lock, 2000);
+    for (const char *join : {"Nested Loop", "Hash Join", "Merge Join"})
+        EXPECT_LT(sorted, notices.find(join, lock)) << notices.substr(lock, 2000);
     for (size_t at = notices.find("Seq Scan on counts_"); at != std::string::npos;
          at = notices.find("Seq Scan on counts_", at + 1))
         ADD_FAILURE() << notices.substr(at > 2000 ? at - 2000 : 0, 2500);
