@@ -160,6 +160,7 @@ struct gate_settings {
     nsec_t interval; /* between flushes */
     int64_t chunk;   /* most units that Redis may spend and Postgres not know of */
     int64_t lease;   /* most units of a local lease; 0: none */
+    bool older;      /* x-ratelimit-* are told over gRPC too */
 };
 extern struct gate_settings gate_settings;
 

@@ -26,6 +26,7 @@ quota_gate_init(const struct config *cfg)
         .interval = cfg->quota_flush_interval,
         .chunk = cfg->quota_grant,
         .lease = cfg->quota_lease,
+        .older = cfg->quota_older_metadata,
     };
     /* A grant must hold those of several reactors, and what is on its way to Postgres. */
     if (gate_settings.lease > gate_settings.chunk / 8)
