@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "edge/gate_state.h"
 #include "edge/quota_gate.h"
 
 #define A_DECADE    SEC(INT64_C(315360000))
@@ -101,9 +102,9 @@ room_for(const struct gate_request *req)
     return n;
 }
 
-/* The older names say the same of the tightest limit. Three fields more cost a call 1 us; where they
- * are not wanted over gRPC, the gateway reads them from the two lists (gateway/ratelimit.h). A limit
- * that only reports is not meant by them, and the lists do not tell. */
+/* The older names say the same of the tightest limit. Three fields more cost a call 1 us; where
+ * they are not wanted over gRPC, the gateway reads them from the two lists (gateway/ratelimit.h). A
+ * limit that only reports is not meant by them, and the lists do not tell. */
 static void
 tell_older(struct call *call, struct pen *pen, const struct gate_request *req,
            const struct gate_decision *d, int64_t left)

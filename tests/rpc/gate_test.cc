@@ -11,8 +11,8 @@ extern "C" {
 
 namespace
 {
-/* "limit remaining reset" of this answer, which the server tells and which the gateway reads from the
- * two lists where it does not. */
+/* "limit remaining reset" of this answer, which the server tells and which the gateway reads from
+ * the two lists where it does not. */
 std::string
 older(Outcome o)
 {
@@ -21,12 +21,11 @@ older(Outcome o)
     struct ratelimit r;
     if (!ratelimit_tightest({policy.data(), policy.size()}, {state.data(), state.size()}, &r))
         return "cannot be read: " + policy + " / " + state;
-    const std::string read = std::to_string(r.limit) + " " + std::to_string(r.remaining) + " " +
-                             std::to_string(r.reset);
+    const std::string read =
+        std::to_string(r.limit) + " " + std::to_string(r.remaining) + " " + std::to_string(r.reset);
     if (o.headers.count("x-ratelimit-limit"))
-        EXPECT_EQ(read, o.headers["x-ratelimit-limit"] + " " +
-                            o.headers["x-ratelimit-remaining"] + " " +
-                            o.headers["x-ratelimit-reset"]);
+        EXPECT_EQ(read, o.headers["x-ratelimit-limit"] + " " + o.headers["x-ratelimit-remaining"] +
+                            " " + o.headers["x-ratelimit-reset"]);
     return read;
 }
 
