@@ -23,9 +23,10 @@ older(Outcome o)
         return "cannot be read: " + policy + " / " + state;
     const std::string read =
         std::to_string(r.limit) + " " + std::to_string(r.remaining) + " " + std::to_string(r.reset);
-    if (o.headers.count("x-ratelimit-limit"))
+    if (o.headers.count("x-ratelimit-limit")) {
         EXPECT_EQ(read, o.headers["x-ratelimit-limit"] + " " + o.headers["x-ratelimit-remaining"] +
                             " " + o.headers["x-ratelimit-reset"]);
+    }
     return read;
 }
 
