@@ -203,14 +203,23 @@ def current(bench, port):
 
 
 def burst(bench, port):
-    """100 000 sensors; then half of what comes is late and shuffled, while watchers watch."""
-    who, space = setup(MANY)
-    probe = FIRST + MANY - 1
-    load(bench, port, "stream", FIRST, MANY - 10, 2, 100000)
-    steady = load(bench, port, "stream", FIRST, MANY - 10, 2, 500000)[0]
-    rate, delay = load(bench, port, "burst", FIRST, MANY - 10, 2, 500000, probe, space + MANY // 10 - 1, space)
+    """100 000 sensors; then half of what comes is late and shuffled, while watchers watch: a site reconnects with a day of
+    data, each time another one."""
+    _, space = setup(MANY)
+    busy = MANY - 30  # the last three spaces are for probes, one a run: their counts begin at 0
+    load(bench, port, "stream", FIRST, busy, 2, 100000)
+    delays = []
+
+    def late():
+        nth = len(delays) + 1
+        rate, delay = load(bench, port, "burst", FIRST, busy, 2, 500000, FIRST + MANY - 10 * nth,
+                           space + MANY // 10 - nth, space, nth - 1)
+        delays.append(delay)
+        return rate
+
+    rate, steady = medians(late, lambda: load(bench, port, "stream", FIRST, busy, 2, 500000)[0])
     bench.add("100 000 DPUs, half of it late and shuffled, 8 watchers", rate, "rows/s", steady, "steady", reach=0.8)
-    bench.add("watchers' delay meanwhile, p99 from before the call", delay, "ms", at_most=250)
+    bench.add("watchers' delay meanwhile, p99 from before the call", sorted(delays)[1], "ms", at_most=250)
 
 
 def run(bench):

@@ -3,11 +3,12 @@
  *
  *   counts_bench TARGET KEY stream FIRST_DPU DPUS STREAMS ROWS      IngestReadings rows/s
  *   counts_bench TARGET KEY burst FIRST_DPU DPUS STREAMS ROWS PROBE_DPU PROBE_SPACE WATCHED_SPACE
+ * SITE
  *
- * burst: as stream, but half of the messages are backlog: a day that 1000 of the DPUs kept to
- * themselves, late and shuffled. Meanwhile readings of the probe DPU go in one by one; watchers of
- * its space, and of busy ones beside it, are told. Prints rows/s and the 99th percentile of the
- * milliseconds from before a probe is sent until its watcher has it.
+ * burst: as stream, but half of the messages are backlog: a day that a site of 1000 DPUs (number
+ * SITE of them, from 0) kept to itself, late and shuffled. Meanwhile readings of the probe DPU go
+ * in one by one; watchers of its space, and of busy ones beside it, are told. Prints rows/s and the
+ * 99th percentile of the milliseconds from before a probe is sent until its watcher has it.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@
 #include "luna/v1/counts.client.h"
 
 #define BATCH       5000
-#define LATE_DPUS   1000 /* whose backlog comes */
+#define LATE_DPUS   1000 /* of a site */
 #define DAY_US      (INT64_C(86400) * 1000000)
 #define PROBE_EVERY MSEC(20)
 #define PROBES      10000
@@ -42,6 +43,7 @@ static struct {
     int64_t probe_dpu;
     int64_t probe_space;
     int64_t watched;
+    int64_t late_first; /* DPU of the site whose backlog comes */
     atomic_bool over;
     _Atomic(nsec_t) sent[PROBES]; /* the probes, by the count they make */
     double delays[PROBES];        /* ms */
@@ -72,7 +74,7 @@ make_reading(int64_t n, Google__Protobuf__Timestamp *ts, int64_t *ret_dpu, int32
     *ret_direction = (n / b.dpus) % 2 == 0 ? 1 : -1;
 }
 
-/* Reading number n of the backlog: any of the late DPUs, any instant of the day before. */
+/* Reading number n of the backlog: any of the site's DPUs, any instant of the day before. */
 static void
 make_late(int64_t n, Google__Protobuf__Timestamp *ts, int64_t *ret_dpu, int32_t *ret_direction)
 {
@@ -80,7 +82,7 @@ make_late(int64_t n, Google__Protobuf__Timestamp *ts, int64_t *ret_dpu, int32_t 
     const usec_t at = b.origin - DAY_US + (int64_t)((mixed >> 20) % (uint64_t)DAY_US);
     ts->seconds = at / 1000000;
     ts->nanos = (int32_t)(at % 1000000 * 1000);
-    *ret_dpu = b.first + n % LATE_DPUS;
+    *ret_dpu = b.late_first + n % LATE_DPUS;
     *ret_direction = mixed >> 63 ? 1 : -1;
 }
 
@@ -247,8 +249,8 @@ run_burst(int64_t streams)
 int
 main(int argc, char **argv)
 {
-    int64_t n[7] = {0, 1, 1, 1};
-    for (int i = 4; i < argc && i < 11; i++)
+    int64_t n[8] = {0, 1, 1, 1};
+    for (int i = 4; i < argc && i < 12; i++)
         if (!str_to_i64(str_of(argv[i]), &n[i - 4]))
             return 2;
     if (argc < 8)
@@ -263,6 +265,7 @@ main(int argc, char **argv)
     b.probe_dpu = n[4];
     b.probe_space = n[5];
     b.watched = n[6];
+    b.late_first = b.first + n[7] * LATE_DPUS;
     b.origin = clock_wall_us() - INT64_C(100000) * 1000000;
     if (threads < 1 || threads > 1024 || b.dpus < 1)
         return 2;
