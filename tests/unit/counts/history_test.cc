@@ -64,6 +64,29 @@ TEST_F(counts, what_came_later_was_not_known)
     });
 }
 
+void
+lead(struct ctx *ctx, int64_t doorway, int64_t into, int64_t out_of)
+{
+    struct counts_doorway_change change = {};
+    struct counts_doorway row;
+    change.doorway_id = doorway;
+    change.has_ingress = change.has_egress = true;
+    change.ingress_space_id = into;
+    change.egress_space_id = out_of;
+    ASSERT_EQ(counts_update_doorway(ctx, &change, &row), OK) << ctx->error.message;
+}
+
+void
+lay(struct ctx *ctx, int64_t space, int64_t parent)
+{
+    struct counts_space_change change = {};
+    struct counts_space row;
+    change.space_id = space;
+    change.has_parent = true;
+    change.parent_id = parent;
+    ASSERT_EQ(counts_update_space(ctx, &change, &row), OK) << ctx->error.message;
+}
+
 /* known_at: nor was what the floor plan was corrected to later; what had been answered before is
  * answered still, whatever doorways lead to and spaces lie in now. */
 TEST_F(counts, the_floor_plan_of_then_is_known)
@@ -92,34 +115,17 @@ TEST_F(counts, the_floor_plan_of_then_is_known)
             EXPECT_EQ(fiber_sleep(ctx, MSEC(2)), OK);
             answers.push_back(t);
         };
-        auto lead = [&](int64_t doorway, int64_t into, int64_t out_of) {
-            struct counts_doorway_change change = {};
-            struct counts_doorway row;
-            change.doorway_id = doorway;
-            change.has_ingress = change.has_egress = true;
-            change.ingress_space_id = into;
-            change.egress_space_id = out_of;
-            ASSERT_EQ(counts_update_doorway(ctx, &change, &row), OK) << ctx->error.message;
-        };
-        auto lay = [&](int64_t space, int64_t parent) {
-            struct counts_space_change change = {};
-            struct counts_space row;
-            change.space_id = space;
-            change.has_parent = true;
-            change.parent_id = parent;
-            ASSERT_EQ(counts_update_space(ctx, &change, &row), OK) << ctx->error.message;
-        };
         answer();
-        lead(front, hall.space_id, 0); /* it leads into the hall */
+        lead(ctx, front, hall.space_id, 0); /* it leads into the hall */
         answer();
-        lead(front, hall.space_id, b); /* ... from B */
+        lead(ctx, front, hall.space_id, b); /* ... from B */
         answer();
-        lay(a, hall.space_id);
+        lay(ctx, a, hall.space_id);
         answer();
-        lay(a, b);
+        lay(ctx, a, b);
         answer();
-        lay(a, 0);
-        lead(front, a, 0); /* as it was at first */
+        lay(ctx, a, 0);
+        lead(ctx, front, a, 0); /* as it was at first */
         answer();
         const std::vector<std::vector<int64_t>> expected = {{3, 2, 0},   {-2, 2, 5},  {-2, -3, 5},
                                                             {-2, -3, 3}, {-2, -5, 5}, {3, 2, 0}};
