@@ -2,7 +2,7 @@
  * Watchers. What may have changed comes as notifications (counts_tell.c); what has changed, a
  * watcher reads for itself, on its own fiber, and compares with what it told last. So a slow reader
  * slows its own fiber alone, misses no change of a count though some may come as one, and a
- * notification that was lost costs two seconds at most.
+ * notification that was lost costs two and a half seconds at most.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "counts/counts_private.h"
 
 #define LOOK_EVERY SEC(2)
-#define NOTICE     MSEC(60) /* by when the notification of a change that is seen has come */
+#define NOTICE     MSEC(500) /* by when the notification of a change that is seen has come */
 
 /* What notifications said since the last look. */
 struct notice {

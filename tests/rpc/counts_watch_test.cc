@@ -176,6 +176,9 @@ class delays
         stream_ = luna_counts_watch_counts(c.channel(), &options, &req);
         const Luna__V1__WatchCountsResponse *m = nullptr;
         EXPECT_EQ(luna_counts_watch_counts_recv(stream_, &m), LUNA_OK); /* as it is */
+        /* What was done before may be told of still; a change that is seen on its behalf would be
+         * told as part of it. */
+        std::this_thread::sleep_for(milliseconds(1000));
     }
     ~delays()
     {
