@@ -148,7 +148,9 @@ resolve_body(struct builder *b, struct str body, struct str response_body,
         if (!binding->response_body)
             return refuse(b, "has no response_body field", response_body);
     }
-    if (binding->verb != ROUTE_PATCH || !binding->body || !binding->body->message)
+    const bool part = binding->verb == ROUTE_PATCH && binding->body && binding->body->message;
+    const bool whole = binding->verb == ROUTE_PUT && binding->body_all;
+    if (!part && !whole)
         return true;
     for (uint32_t i = 0; i < in->field_count; i++) {
         const struct schema_field *f = &in->fields[i];

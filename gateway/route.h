@@ -48,7 +48,7 @@ struct route_binding {
     bool body_all;                            /* body: "*" */
     const struct schema_field *body;          /* body: "field"; NULL: none, or all */
     const struct schema_field *response_body; /* NULL: the whole response */
-    const struct schema_field *mask; /* the FieldMask that a PATCH body implies; NULL: none */
+    const struct schema_field *mask; /* the FieldMask that PATCH or PUT implies; NULL: none */
     enum json_names names;
     const struct route_variable *variables;
     size_t variable_count;

@@ -12,7 +12,7 @@ struct bind {
     struct buf *out;
     struct json_error *err;
     struct json_keys seen; /* query parameters that may come once */
-    bool mask_given;       /* the query holds the mask */
+    size_t begin;          /* of the request in `out` */
 };
 
 static bool
@@ -177,8 +177,6 @@ bind_parameter(struct bind *b, struct str name, struct str value)
         return refuse(b, name, "is a message: give its fields one by one");
     if (!is_first(b, fields, n))
         return refuse(b, name, "is given twice");
-    if (b->binding->mask == leaf && n == 1)
-        b->mask_given = true;
     return put_chain(b, fields, n, key.p ? &key : NULL, value) || name_failure(b, fields, n);
 }
 
@@ -221,15 +219,35 @@ bind_body(struct bind *b, struct str body)
     return refuse(b, STR("body"), "is not taken by this method");
 }
 
-/* The mask that a PATCH means when it names none: the fields its body holds. */
+/* Whether the body or the query holds a field of the request. */
+static bool
+is_given(const struct bind *b, uint32_t number)
+{
+    const char *end = b->out->data + b->out->len;
+    struct wire_field f;
+    for (const char *p = b->out->data + b->begin; p && p < end;) {
+        p = wire_next(p, end, &f);
+        if (p && f.number == number)
+            return true;
+    }
+    return false;
+}
+
+/* The mask that is meant when none is given: by a PATCH the fields its body holds, by a PUT that
+ * holds the fields of the request, each of which says whether it is given, all. */
 static bool
 bind_mask(struct bind *b, struct str body)
 {
     const struct route_binding *binding = b->binding;
-    if (!binding->mask || b->mask_given || body.n == 0 || str_trim(body).n == 0)
+    const bool whole = binding->verb == ROUTE_PUT;
+    if (!binding->mask || is_given(b, binding->mask->number) ||
+        (!whole && (body.n == 0 || str_trim(body).n == 0)))
         return true;
     size_t mark = wire_open(b->out, binding->mask->number);
-    json_mask_paths(b->t->schema, binding->body->message, body, b->scratch, b->out);
+    if (whole)
+        wire_put_bytes(b->out, 1, STR("*"));
+    else
+        json_mask_paths(b->t->schema, binding->body->message, body, b->scratch, b->out);
     wire_close(b->out, mark);
     return true;
 }
@@ -247,7 +265,12 @@ bool
 route_bind(const struct route_table *t, const struct route_match *m, const struct route_input *in,
            struct arena *scratch, struct buf *out, struct json_error *err)
 {
-    struct bind b = {.t = t, .binding = m->binding, .scratch = scratch, .out = out, .err = err};
+    struct bind b = {.t = t,
+                     .binding = m->binding,
+                     .scratch = scratch,
+                     .out = out,
+                     .begin = out->len,
+                     .err = err};
     return bind_body(&b, in->body) && bind_path(&b, m) && bind_query(&b, in->query) &&
            bind_mask(&b, in->body) && !too_large(&b);
 }

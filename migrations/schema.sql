@@ -365,6 +365,29 @@ BEGIN
 END
 $$;
 ALTER FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_keep_doorway() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO counts_doorway_was (account_id, doorway_id, ingress_space_id, egress_space_id, until)
+    VALUES (old.account_id, old.doorway_id, old.ingress_space_id, old.egress_space_id, clock_timestamp());
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_counts_keep_doorway() OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_keep_within() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO counts_within_was (account_id, outer_id, space_id, since, until)
+    SELECT old.account_id, old.outer_id, old.space_id, old.since, clock_timestamp()
+    FROM counts_space o
+    JOIN counts_space i ON i.account_id = old.account_id AND i.space_id = old.space_id
+    WHERE o.account_id = old.account_id AND o.space_id = old.outer_id;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION public.luna_counts_keep_within() OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) RETURNS timestamp with time zone[]
     LANGUAGE sql STABLE
     AS $$
@@ -428,6 +451,48 @@ CREATE FUNCTION public.luna_counts_parts(account bigint, space bigint, known tim
     WHERE door.sign <> 0 AND a.recorded_at <= known AND (a.superseded_at IS NULL OR a.superseded_at > known)
 $$;
 ALTER FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) OWNER TO postgres;
+CREATE FUNCTION public.luna_counts_parts_known(account bigint, space bigint, known timestamp with time zone) RETURNS TABLE(doorway_id bigint, dpu_id integer, sign integer, starts_at timestamp with time zone, ends_at timestamp with time zone)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT door.doorway_id, a.dpu_id, door.sign, a.starts_at, a.ends_at
+    FROM (
+        SELECT side.doorway_id, sum(side.sign)::integer AS sign
+        FROM (
+            SELECT w.space_id
+            FROM counts_within w
+            WHERE w.account_id = account AND w.outer_id = space AND w.since <= known
+            UNION ALL
+            SELECT w.space_id
+            FROM counts_within_was w
+            WHERE w.account_id = account AND w.outer_id = space AND w.since <= known AND w.until > known
+        ) lies
+        CROSS JOIN LATERAL (
+            SELECT d.doorway_id, 1 AS sign, 'infinity'::timestamptz AS until
+            FROM counts_doorway d
+            WHERE d.account_id = account AND d.ingress_space_id = lies.space_id
+            UNION ALL
+            SELECT d.doorway_id, -1, 'infinity'
+            FROM counts_doorway d
+            WHERE d.account_id = account AND d.egress_space_id = lies.space_id
+            UNION ALL
+            SELECT d.doorway_id, 1, d.until
+            FROM counts_doorway_was d
+            WHERE d.account_id = account AND d.ingress_space_id = lies.space_id AND d.until > known
+            UNION ALL
+            SELECT d.doorway_id, -1, d.until
+            FROM counts_doorway_was d
+            WHERE d.account_id = account AND d.egress_space_id = lies.space_id AND d.until > known
+        ) side
+        WHERE (
+            SELECT count(*) FROM counts_doorway_was e -- for each by index: NOT EXISTS would become a join
+            WHERE e.account_id = account AND e.doorway_id = side.doorway_id
+                AND e.until > known AND e.until < side.until) = 0
+        GROUP BY side.doorway_id
+    ) door
+    JOIN counts_assignment a ON a.account_id = account AND a.doorway_id = door.doorway_id
+    WHERE door.sign <> 0 AND a.recorded_at <= known AND (a.superseded_at IS NULL OR a.superseded_at > known)
+$$;
+ALTER FUNCTION public.luna_counts_parts_known(account bigint, space bigint, known timestamp with time zone) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) RETURNS TABLE(n bigint, net bigint)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
@@ -1296,6 +1361,15 @@ ALTER TABLE public.counts_doorway ALTER COLUMN doorway_id ADD GENERATED ALWAYS A
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.counts_doorway_was (
+    account_id integer NOT NULL,
+    doorway_id bigint NOT NULL,
+    ingress_space_id bigint NOT NULL,
+    egress_space_id bigint,
+    until timestamp with time zone NOT NULL
+);
+ALTER TABLE ONLY public.counts_doorway_was FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_doorway_was OWNER TO postgres;
 CREATE TABLE public.counts_dpu (
     account_id integer NOT NULL,
     dpu_id integer NOT NULL,
@@ -1600,10 +1674,20 @@ ALTER TABLE public.counts_space ALTER COLUMN space_id ADD GENERATED ALWAYS AS ID
 CREATE TABLE public.counts_within (
     account_id integer NOT NULL,
     outer_id bigint NOT NULL,
-    space_id bigint NOT NULL
+    space_id bigint NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 ALTER TABLE ONLY public.counts_within FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.counts_within OWNER TO postgres;
+CREATE TABLE public.counts_within_was (
+    account_id integer NOT NULL,
+    outer_id bigint NOT NULL,
+    space_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+ALTER TABLE ONLY public.counts_within_was FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.counts_within_was OWNER TO postgres;
 CREATE TABLE public.idempotent_call (
     account_id bigint NOT NULL,
     key_hash bytea NOT NULL,
@@ -1826,6 +1910,8 @@ ALTER TABLE ONLY public.counts_checkpoint
     ADD CONSTRAINT counts_checkpoint_pkey PRIMARY KEY (account_id, dpu_id, upto);
 ALTER TABLE ONLY public.counts_doorway
     ADD CONSTRAINT counts_doorway_pkey PRIMARY KEY (account_id, doorway_id);
+ALTER TABLE ONLY public.counts_doorway_was
+    ADD CONSTRAINT counts_doorway_was_pkey PRIMARY KEY (account_id, doorway_id, until);
 ALTER TABLE ONLY public.counts_dpu
     ADD CONSTRAINT counts_dpu_key PRIMARY KEY (account_id, dpu_id);
 ALTER TABLE ONLY public.counts_pulse_floor
@@ -1872,6 +1958,8 @@ ALTER TABLE ONLY public.counts_space
     ADD CONSTRAINT counts_space_pkey PRIMARY KEY (account_id, space_id);
 ALTER TABLE ONLY public.counts_within
     ADD CONSTRAINT counts_within_pkey PRIMARY KEY (account_id, outer_id, space_id);
+ALTER TABLE ONLY public.counts_within_was
+    ADD CONSTRAINT counts_within_was_pkey PRIMARY KEY (account_id, outer_id, space_id, until);
 ALTER TABLE ONLY public.idempotent_call
     ADD CONSTRAINT idempotent_call_pkey PRIMARY KEY (account_id, key_hash);
 ALTER TABLE ONLY public.kalman_checkpoint
@@ -1909,8 +1997,11 @@ CREATE INDEX counts_assignment_of_doorway ON public.counts_assignment USING btre
 CREATE INDEX counts_assignment_of_dpu ON public.counts_assignment USING btree (account_id, dpu_id, starts_at);
 CREATE INDEX counts_doorway_into ON public.counts_doorway USING btree (account_id, ingress_space_id);
 CREATE INDEX counts_doorway_out_of ON public.counts_doorway USING btree (account_id, egress_space_id) WHERE (egress_space_id IS NOT NULL);
+CREATE INDEX counts_doorway_was_into ON public.counts_doorway_was USING btree (account_id, ingress_space_id);
+CREATE INDEX counts_doorway_was_out_of ON public.counts_doorway_was USING btree (account_id, egress_space_id) WHERE (egress_space_id IS NOT NULL);
 CREATE INDEX counts_space_children ON public.counts_space USING btree (account_id, parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX counts_within_space ON public.counts_within USING btree (account_id, space_id);
+CREATE INDEX counts_within_was_space ON public.counts_within_was USING btree (account_id, space_id);
 CREATE INDEX idempotent_call_expires ON public.idempotent_call USING btree (account_id, expires_at);
 CREATE INDEX kalman_observation_in_time ON public.kalman_observation USING btree (account_id, filter_key, generation, "time", sequence);
 CREATE INDEX quota_epoch_granted ON public.quota_epoch USING btree (checked_at) WHERE (granted > settled);
@@ -1939,12 +2030,14 @@ CREATE TRIGGER counts_assignment_inserted AFTER INSERT ON public.counts_assignme
 CREATE TRIGGER counts_assignment_updated AFTER UPDATE ON public.counts_assignment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_doorway_deleted AFTER DELETE ON public.counts_doorway REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_doorway_inserted AFTER INSERT ON public.counts_doorway REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_doorway_kept AFTER UPDATE ON public.counts_doorway FOR EACH ROW WHEN (((old.ingress_space_id IS DISTINCT FROM new.ingress_space_id) OR (old.egress_space_id IS DISTINCT FROM new.egress_space_id))) EXECUTE FUNCTION public.luna_counts_keep_doorway();
 CREATE TRIGGER counts_doorway_updated AFTER UPDATE ON public.counts_doorway REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_space_deleted AFTER DELETE ON public.counts_space REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_space_inserted AFTER INSERT ON public.counts_space REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_space_updated AFTER UPDATE ON public.counts_space REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_within_deleted AFTER DELETE ON public.counts_within REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER counts_within_inserted AFTER INSERT ON public.counts_within REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
+CREATE TRIGGER counts_within_kept AFTER DELETE ON public.counts_within FOR EACH ROW EXECUTE FUNCTION public.luna_counts_keep_within();
 CREATE TRIGGER counts_within_updated AFTER UPDATE ON public.counts_within REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.luna_counts_all_different();
 CREATE TRIGGER kalman_filter_gone AFTER DELETE ON public.kalman_filter FOR EACH ROW EXECUTE FUNCTION public.luna_kalman_filter_gone();
 CREATE TRIGGER limit_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.limit_rule FOR EACH ROW EXECUTE FUNCTION public.luna_limit_rule_changed();
@@ -1966,6 +2059,8 @@ ALTER TABLE ONLY public.counts_doorway
     ADD CONSTRAINT counts_doorway_egress FOREIGN KEY (account_id, egress_space_id) REFERENCES public.counts_space(account_id, space_id);
 ALTER TABLE ONLY public.counts_doorway
     ADD CONSTRAINT counts_doorway_ingress FOREIGN KEY (account_id, ingress_space_id) REFERENCES public.counts_space(account_id, space_id);
+ALTER TABLE ONLY public.counts_doorway_was
+    ADD CONSTRAINT counts_doorway_was_account_id_doorway_id_fkey FOREIGN KEY (account_id, doorway_id) REFERENCES public.counts_doorway(account_id, doorway_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_dpu
     ADD CONSTRAINT counts_dpu_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_retention
@@ -1978,6 +2073,10 @@ ALTER TABLE ONLY public.counts_within
     ADD CONSTRAINT counts_within_account_id_outer_id_fkey FOREIGN KEY (account_id, outer_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.counts_within
     ADD CONSTRAINT counts_within_account_id_space_id_fkey FOREIGN KEY (account_id, space_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_within_was
+    ADD CONSTRAINT counts_within_was_account_id_outer_id_fkey FOREIGN KEY (account_id, outer_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.counts_within_was
+    ADD CONSTRAINT counts_within_was_account_id_space_id_fkey FOREIGN KEY (account_id, space_id) REFERENCES public.counts_space(account_id, space_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.idempotent_call
     ADD CONSTRAINT idempotent_call_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.kalman_checkpoint
@@ -2016,6 +2115,9 @@ CREATE POLICY counts_checkpoint_owner ON public.counts_checkpoint TO postgres US
 ALTER TABLE public.counts_doorway ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_doorway_own ON public.counts_doorway TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_doorway_owner ON public.counts_doorway TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_doorway_was ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_doorway_was_own ON public.counts_doorway_was TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_doorway_was_owner ON public.counts_doorway_was TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.counts_dpu ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_dpu_own ON public.counts_dpu TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_dpu_owner ON public.counts_dpu TO postgres USING (true) WITH CHECK (true);
@@ -2085,6 +2187,9 @@ CREATE POLICY counts_space_owner ON public.counts_space TO postgres USING (true)
 ALTER TABLE public.counts_within ENABLE ROW LEVEL SECURITY;
 CREATE POLICY counts_within_own ON public.counts_within TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY counts_within_owner ON public.counts_within TO postgres USING (true) WITH CHECK (true);
+ALTER TABLE public.counts_within_was ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counts_within_was_own ON public.counts_within_was TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
+CREATE POLICY counts_within_was_owner ON public.counts_within_was TO postgres USING (true) WITH CHECK (true);
 ALTER TABLE public.idempotent_call ENABLE ROW LEVEL SECURITY;
 CREATE POLICY idempotent_call_own ON public.idempotent_call TO luna_app USING ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif"))) WITH CHECK ((account_id = ( SELECT (NULLIF(current_setting('luna.account'::text, true), ''::text))::bigint AS "nullif")));
 CREATE POLICY idempotent_call_owner ON public.idempotent_call TO postgres USING (true) WITH CHECK (true);
@@ -2144,12 +2249,18 @@ REVOKE ALL ON FUNCTION public.luna_counts_horizon_key(account bigint) FROM PUBLI
 GRANT ALL ON FUNCTION public.luna_counts_horizon_key(account bigint) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_ingest(account bigint, dedupes smallint[], dpus integer[], ats timestamp with time zone[], directions smallint[], events text[]) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_keep_doorway() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_keep_doorway() TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_keep_within() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_keep_within() TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_lasting(account bigint, dpu integer, grain integer, first timestamp with time zone, cut timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_move_horizon(account bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_move_horizon(account bigint) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) TO luna_app;
+REVOKE ALL ON FUNCTION public.luna_counts_parts_known(account bigint, space bigint, known timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.luna_counts_parts_known(account bigint, space bigint, known timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) TO luna_app;
 REVOKE ALL ON FUNCTION public.luna_counts_rebuild(after_account bigint, after_dpu integer, every integer) FROM PUBLIC;
@@ -2211,6 +2322,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_assignment TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_calibration TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_checkpoint TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_doorway TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_doorway_was TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_dpu TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_pulse TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_pulse_floor TO luna_app;
@@ -2235,6 +2347,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_reading_out_later TO lu
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_retention TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_space TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within TO luna_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.counts_within_was TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotent_call TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_checkpoint TO luna_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.kalman_filter TO luna_app;

@@ -105,7 +105,7 @@ counts_etag_parse(struct ctx *ctx, const char *etag, usec_t *ret)
         good = digit >= 0;
         n = n << 4 | (uint64_t)(digit & 15);
     }
-    if (!good)
+    if (!good || (s.n > 0 && n == 0))
         return fail_field(ctx, "etag", "is not one that was read");
     *ret = (usec_t)n;
     return OK;

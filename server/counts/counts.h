@@ -82,7 +82,8 @@ struct counts_space_change {
 struct counts_doorway_change {
     int64_t doorway_id;
     const char *name;
-    int64_t ingress_space_id; /* 0: it stays */
+    bool has_ingress;
+    int64_t ingress_space_id;
     bool has_egress;
     int64_t egress_space_id;
     usec_t updated_at;

@@ -391,7 +391,7 @@ SELECT coalesce(sum(p.sign * (hi.net - lo.net + r.net)), 0)::bigint AS count,
     coalesce(sum((hi.n - lo.n + r.n - p.sign * (hi.net - lo.net + r.net)) / 2), 0)::bigint AS exits,
     max(s.capacity) AS capacity
 FROM counts_space s
-LEFT JOIN luna_counts_parts($1, $2, $4) p ON true
+LEFT JOIN luna_counts_parts_known($1, $2, $4) p ON true
 LEFT JOIN LATERAL luna_counts_prefix($1, p.dpu_id, $6, p.ends_at) hi ON true
 LEFT JOIN LATERAL luna_counts_prefix($1, p.dpu_id, $6, p.starts_at) lo ON true
 LEFT JOIN LATERAL (
@@ -462,7 +462,7 @@ ORDER BY 1;
 -- params: int8, int8, timestamptz, timestamptz, timestamptz, timestamptz, int4, int4, int4
 -- row: counts_event
 SELECT r.at, r.dpu_id, r.tag, (p.sign * sign(r.tag))::integer AS delta
-FROM luna_counts_parts($1, $2, $5) p
+FROM luna_counts_parts_known($1, $2, $5) p
 CROSS JOIN LATERAL (
     SELECT r.at, r.dpu_id, r.tag
     FROM counts_reading r
@@ -479,7 +479,7 @@ LIMIT $9;
 -- params: int8, int8, timestamptz, timestamptz, timestamptz
 -- row: counts_event
 SELECT r.at, r.dpu_id, r.tag, (p.sign * sign(r.tag))::integer AS delta
-FROM luna_counts_parts($1, $2, $5) p
+FROM luna_counts_parts_known($1, $2, $5) p
 JOIN counts_reading r ON r.account_id = $1 AND r.dpu_id = p.dpu_id AND r.at >= p.starts_at AND r.at < p.ends_at
 WHERE r.at >= $3 AND r.at < $4 AND r.received_at <= $5
 ORDER BY r.at, r.dpu_id, r.tag;

@@ -114,6 +114,15 @@ changed_from(const struct counts_assignment *a, const struct counts_assignment *
     return a->ends_at < b->ends_at ? a->ends_at : b->ends_at;
 }
 
+/* ... and up to when: that of which readings count elsewhere. */
+static usec_t
+changed_to(const struct counts_assignment *a, const struct counts_assignment *b)
+{
+    if (a->doorway_id != b->doorway_id || a->ends_at != b->ends_at)
+        return a->ends_at > b->ends_at ? a->ends_at : b->ends_at;
+    return a->starts_at > b->starts_at ? a->starts_at : b->starts_at;
+}
+
 static enum status
 correct_in_tx(struct ctx *ctx, void *arg)
 {
@@ -148,8 +157,7 @@ counts_correct(struct ctx *ctx, const struct counts_assignment_change *change,
     if (st == OK)
         st = db_tx(ctx, correct_in_tx, &k);
     if (st == OK)
-        tell(ctx, k.old.starts_at < ret->starts_at ? k.old.starts_at : ret->starts_at,
-             k.old.ends_at > ret->ends_at ? k.old.ends_at : ret->ends_at);
+        tell(ctx, changed_from(&k.old, ret), changed_to(&k.old, ret));
     return st;
 }
 

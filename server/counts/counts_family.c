@@ -328,14 +328,19 @@ check_doorway(struct ctx *ctx, const char *name, int64_t ingress, int64_t egress
     return ctx->error.reason != REASON_NONE ? ctx->error.status : st;
 }
 
+static enum status
+check_ingress(struct ctx *ctx, int64_t ingress)
+{
+    return ingress != 0 ? OK : fail_field(ctx, "ingress_space_id", "is required");
+}
+
 enum status
 counts_create_doorway(struct ctx *ctx, const struct counts_doorway *in, struct counts_doorway *ret)
 {
     enum status st = check_doorway(ctx, in->name, in->ingress_space_id, in->egress_space_id);
-    if (in->ingress_space_id == 0)
-        st = fail_field(ctx, "ingress_space_id", "is required");
-    if (st != OK)
-        return st;
+    const enum status ingress = check_ingress(ctx, in->ingress_space_id);
+    if (st != OK || ingress != OK)
+        return st != OK ? st : ingress;
     return db_one(ctx, &sql_counts_insert_doorway,
                   DB_ARGS(db_int8(ctx->who.account_id), db_text(in->name),
                           db_int8(in->ingress_space_id), opt_id(in->egress_space_id)),
@@ -378,19 +383,23 @@ counts_update_doorway(struct ctx *ctx, const struct counts_doorway_change *c,
     bool found = false;
     struct counts_doorway now;
     enum status st = check_doorway(ctx, c->name, c->ingress_space_id, c->egress_space_id);
+    const enum status required = c->has_ingress ? check_ingress(ctx, c->ingress_space_id) : OK;
+    if (st == OK)
+        st = required;
     if (st == OK)
         st = counts_get_doorway(ctx, c->doorway_id, &now);
     if (st != OK)
         return st;
-    const int64_t ingress = c->ingress_space_id ? c->ingress_space_id : now.ingress_space_id;
+    const int64_t ingress = c->has_ingress ? c->ingress_space_id : now.ingress_space_id;
     const int64_t egress = c->has_egress ? c->egress_space_id : now.egress_space_id;
     st = check_doorway(ctx, NULL, ingress, egress);
     if (st == OK)
-        st = db_maybe(ctx, &sql_counts_update_doorway,
-                      DB_ARGS(db_int8(ctx->who.account_id), db_int8(c->doorway_id),
-                              db_text(c->name), opt_id(c->ingress_space_id), db_bool(c->has_egress),
-                              opt_id(c->egress_space_id), opt_etag(c->updated_at)),
-                      ret, &found);
+        st =
+            db_maybe(ctx, &sql_counts_update_doorway,
+                     DB_ARGS(db_int8(ctx->who.account_id), db_int8(c->doorway_id), db_text(c->name),
+                             opt_id(c->has_ingress ? ingress : 0), db_bool(c->has_egress),
+                             opt_id(c->egress_space_id), opt_etag(c->updated_at)),
+                     ret, &found);
     if (st == OK && found)
         tell_all(ctx);
     return st != OK ? st : changed(ctx, &doorways, c->doorway_id, found, &now, sizeof(now));

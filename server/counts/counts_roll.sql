@@ -88,7 +88,7 @@ SELECT s.at, ((s.n + s.net) / 2)::bigint AS entrances, ((s.n - s.net) / 2)::bigi
 FROM (
     SELECT k.upto AS at, k.n - lag(k.n, 1, base.n) OVER w AS n,
         p.sign * (k.net - lag(k.net, 1, base.net) OVER w) AS net
-    FROM (SELECT row_number() OVER () AS nth, q.* FROM luna_counts_parts($1, $2, $5) q) p
+    FROM (SELECT row_number() OVER () AS nth, q.* FROM luna_counts_parts_known($1, $2, $5) q) p
     JOIN counts_dpu d ON d.account_id = $1 AND d.dpu_id = p.dpu_id
     CROSS JOIN LATERAL luna_counts_prefix($1, p.dpu_id, 'infinity', greatest(p.starts_at, $3)) base
     JOIN counts_checkpoint k ON k.account_id = $1 AND k.dpu_id = p.dpu_id AND k.filled
@@ -96,7 +96,7 @@ FROM (
     WINDOW w AS (PARTITION BY p.nth ORDER BY k.upto)
     UNION ALL
     SELECT r.at, 1, p.sign * sign(r.tag)::bigint
-    FROM luna_counts_parts($1, $2, $5) p
+    FROM luna_counts_parts_known($1, $2, $5) p
     JOIN counts_reading r ON r.account_id = $1 AND r.dpu_id = p.dpu_id AND r.at >= p.starts_at AND r.at < p.ends_at
     WHERE r.at >= $3 AND r.at < $4 AND r.received_at <= $5
 ) s

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "counts/counts_convert_rpc.h"
+#include "edge/field_mask.h"
 #include "edge/list.h"
 #include "edge/page_token.h"
 
@@ -63,6 +64,19 @@ DELETE_ONE(delete_space, DeleteSpace, space)
 DELETE_ONE(delete_doorway, DeleteDoorway, doorway)
 DELETE_ONE(delete_dpu, DeleteDpu, dpu)
 
+/* An update of some of `names`, which ends with NULL. */
+static enum status
+begin_update(struct ctx *ctx, struct field_mask mask, const char *const *names, const char *etag,
+             usec_t *ret_updated_at)
+{
+    enum status st = field_mask_check(ctx, mask, names);
+    return st == OK ? counts_etag_parse(ctx, etag, ret_updated_at) : st;
+}
+
+/* A field of an update that says whether it is given: is it changed, and the value it gets. */
+#define CHANGES(req, mask, field)  field_mask_changes(mask, #field, (req)->field##_presence_case)
+#define GIVEN(req, field, or_else) ((req)->field##_presence_case ? (req)->field : (or_else))
+
 /* ---- spaces ---------------------------------------------------------------------------------- */
 
 static enum status
@@ -85,17 +99,19 @@ static enum status
 update_space(struct call *call, const Luna__V1__UpdateSpaceRequest *req,
              Luna__V1__UpdateSpaceResponse *resp)
 {
+    static const char *const names[] = {"name", "capacity", "parent_id", "time_zone", NULL};
+    const struct field_mask mask = FIELD_MASK(req->update_mask);
     struct counts_space row;
     struct counts_space_change change = {
         .space_id = req->space_id,
-        .name = req->name_presence_case ? req->name : NULL,
-        .has_capacity = req->capacity_presence_case != 0,
-        .capacity = req->capacity_presence_case ? req->capacity : 0,
-        .has_parent = req->parent_id_presence_case != 0,
-        .parent_id = req->parent_id_presence_case ? req->parent_id : 0,
-        .time_zone = req->time_zone_presence_case ? req->time_zone : NULL,
+        .name = CHANGES(req, mask, name) ? GIVEN(req, name, "") : NULL,
+        .has_capacity = CHANGES(req, mask, capacity),
+        .capacity = GIVEN(req, capacity, 0),
+        .has_parent = CHANGES(req, mask, parent_id),
+        .parent_id = GIVEN(req, parent_id, 0),
+        .time_zone = CHANGES(req, mask, time_zone) ? GIVEN(req, time_zone, "UTC") : NULL,
     };
-    enum status st = counts_etag_parse(&call->ctx, req->etag, &change.updated_at);
+    enum status st = begin_update(&call->ctx, mask, names, req->etag, &change.updated_at);
     if (st == OK)
         st = counts_update_space(&call->ctx, &change, &row);
     if (st == OK)
@@ -123,15 +139,18 @@ static enum status
 update_doorway(struct call *call, const Luna__V1__UpdateDoorwayRequest *req,
                Luna__V1__UpdateDoorwayResponse *resp)
 {
+    static const char *const names[] = {"name", "ingress_space_id", "egress_space_id", NULL};
+    const struct field_mask mask = FIELD_MASK(req->update_mask);
     struct counts_doorway row;
     struct counts_doorway_change change = {
         .doorway_id = req->doorway_id,
-        .name = req->name_presence_case ? req->name : NULL,
-        .ingress_space_id = req->ingress_space_id_presence_case ? req->ingress_space_id : 0,
-        .has_egress = req->egress_space_id_presence_case != 0,
-        .egress_space_id = req->egress_space_id_presence_case ? req->egress_space_id : 0,
+        .name = CHANGES(req, mask, name) ? GIVEN(req, name, "") : NULL,
+        .has_ingress = CHANGES(req, mask, ingress_space_id),
+        .ingress_space_id = GIVEN(req, ingress_space_id, 0),
+        .has_egress = CHANGES(req, mask, egress_space_id),
+        .egress_space_id = GIVEN(req, egress_space_id, 0),
     };
-    enum status st = counts_etag_parse(&call->ctx, req->etag, &change.updated_at);
+    enum status st = begin_update(&call->ctx, mask, names, req->etag, &change.updated_at);
     if (st == OK)
         st = counts_update_doorway(&call->ctx, &change, &row);
     if (st == OK)
@@ -169,15 +188,17 @@ static enum status
 update_dpu(struct call *call, const Luna__V1__UpdateDpuRequest *req,
            Luna__V1__UpdateDpuResponse *resp)
 {
+    static const char *const names[] = {"name", "serial", NULL};
+    const struct field_mask mask = FIELD_MASK(req->update_mask);
     struct counts_dpu row;
     struct counts_dpu_change change = {
         .dpu_id = (int32_t)req->dpu_id,
-        .name = req->name_presence_case ? req->name : NULL,
-        .serial = req->serial_presence_case ? req->serial : NULL,
+        .name = CHANGES(req, mask, name) ? GIVEN(req, name, "") : NULL,
+        .serial = CHANGES(req, mask, serial) ? GIVEN(req, serial, "") : NULL,
     };
     enum status st = check_dpu_id(&call->ctx, req->dpu_id);
     if (st == OK)
-        st = counts_etag_parse(&call->ctx, req->etag, &change.updated_at);
+        st = begin_update(&call->ctx, mask, names, req->etag, &change.updated_at);
     if (st == OK)
         st = counts_update_dpu(&call->ctx, &change, &row);
     if (st == OK)

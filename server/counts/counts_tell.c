@@ -1,8 +1,9 @@
 /*
  * Telling the watchers of all servers that counts may have changed: PostgreSQL's NOTIFY, outside of
  * the transactions that store readings (a NOTIFY makes commits wait for each other), a moment
- * later, one for all that happened in that moment. A notification that is lost with a process is
- * made up for by the watchers, who look for themselves every two seconds.
+ * later, one for all that happened in that moment; of corrections, which are few, at once. A
+ * notification that is lost with a process is made up for by the watchers, who look for themselves
+ * every two seconds.
  *
  *   r <account> <earliest> <latest instant> <DPU>,<DPU>,...   readings; "*" in place of many DPUs
  *   c <account> <from> <to>                                   assignments, doorways or spaces
@@ -90,6 +91,9 @@ counts_tell_correction(struct counts_reactor *c, int64_t account_id, usec_t from
     counts_prune_later(c, account_id);
     if (!a)
         return;
+    /* At once: a look on behalf of readings that saw it would tell it as theirs. */
+    if (!c->told->telling)
+        timer_set(c->reactor, &c->told->timer, clock_now());
     a->corrected = true;
     a->from = from < a->from ? from : a->from;
     a->to = to > a->to ? to : a->to;

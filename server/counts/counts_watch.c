@@ -2,14 +2,27 @@
  * Watchers. What may have changed comes as notifications (counts_tell.c); what has changed, a
  * watcher reads for itself, on its own fiber, and compares with what it told last. So a slow reader
  * slows its own fiber alone, misses no change of a count though some may come as one, and a
- * notification that was lost costs two seconds at most.
+ * notification that was lost costs two and a half seconds at most.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "counts/counts.sql.h"
 #include "counts/counts_private.h"
 
 #define LOOK_EVERY SEC(2)
+#define NOTICE     MSEC(500) /* by when the notification of a change that is seen has come */
+
+/* What notifications said since the last look. */
+struct notice {
+    bool heard;
+    bool corrected;
+    bool late;
+    usec_t from; /* DB_INFINITY: not known */
+    usec_t to;
+};
+
+static const struct notice no_notice = {.from = DB_INFINITY, .to = -DB_INFINITY};
 
 struct watcher {
     struct list link;
@@ -17,13 +30,11 @@ struct watcher {
     int32_t *dpus; /* of its spaces, ascending */
     size_t n_dpus;
     struct cond changed;
+    struct timer patience;
     bool look;
-    /* since it looked last: */
-    bool corrected;
-    usec_t from; /* DB_INFINITY: not known */
-    usec_t to;
+    bool impatient;
+    struct notice notice;
     usec_t newest; /* the latest reading it was told of */
-    bool late;
 };
 
 /* ---- notifications --------------------------------------------------------------------------- */
@@ -68,18 +79,21 @@ watches_some(const struct watcher *w, struct str dpus)
 static void
 hear_readings(struct watcher *w, usec_t earliest, usec_t latest)
 {
-    w->late = w->late || earliest < w->newest;
+    struct notice *n = &w->notice;
+    n->heard = true;
+    n->late = n->late || earliest < w->newest;
     w->newest = latest > w->newest ? latest : w->newest;
-    w->from = earliest < w->from ? earliest : w->from;
+    n->from = earliest < n->from ? earliest : n->from;
     wake(w);
 }
 
 static void
 hear_correction(struct watcher *w, usec_t from, usec_t to)
 {
-    w->corrected = true;
-    w->from = from < w->from ? from : w->from;
-    w->to = to > w->to ? to : w->to;
+    struct notice *n = &w->notice;
+    n->heard = n->corrected = true;
+    n->from = from < n->from ? from : n->from;
+    n->to = to > n->to ? to : n->to;
     wake(w);
 }
 
@@ -194,26 +208,57 @@ tell_change(struct watch *k, size_t i, int64_t count, enum counts_change_kind ki
 }
 
 static enum status
+tell_changes(struct watch *k, const int64_t *now, const struct notice *n)
+{
+    const enum counts_change_kind kind =
+        n->corrected || n->late ? CHANGE_CORRECTION : CHANGE_READINGS;
+    enum status st = OK;
+    for (size_t i = 0; i < k->n && st == OK; i++)
+        if (now[i] != k->counts[i])
+            st = tell_change(k, i, now[i], kind, n->from, n->corrected ? n->to : DB_INFINITY);
+    return st;
+}
+
+static void
+on_patience(struct timer *timer)
+{
+    struct watcher *w = container_of(timer, struct watcher, patience);
+    w->impatient = true;
+    cond_signal(&w->changed);
+}
+
+/* Who looks by the clock may be ahead of the notification that says what has changed and from when
+ * on: he looks again when it has come, or will not come. */
+static enum status
+await_notice(struct watch *k)
+{
+    struct watcher *w = &k->w;
+    enum status st = OK;
+    timer_set(k->ctx->reactor, &w->patience, clock_now() + NOTICE);
+    while (!w->notice.heard && !w->impatient && st == OK)
+        st = cond_wait(&w->changed, k->ctx);
+    timer_stop(k->ctx->reactor, &w->patience);
+    w->look = true;
+    return st;
+}
+
+static enum status
 look_at_counts(struct watch *k, int64_t *now, bool *found)
 {
     struct watcher *w = &k->w;
-    const bool corrected = w->corrected;
-    const enum counts_change_kind kind = corrected || w->late ? CHANGE_CORRECTION : CHANGE_READINGS;
-    const usec_t from = w->from;
-    const usec_t to = corrected ? w->to : DB_INFINITY;
-    w->look = w->corrected = w->late = false;
-    w->from = DB_INFINITY;
-    w->to = -DB_INFINITY;
-    enum status st = corrected ? read_dpus(k) : OK;
+    const struct notice notice = w->notice;
+    const bool ahead = !notice.heard && !w->impatient;
+    w->look = w->impatient = false;
+    w->notice = no_notice;
+    enum status st = notice.corrected ? read_dpus(k) : OK;
     if (st == OK)
         st = read_counts(k, now, found);
-    for (size_t i = 0; i < k->n && st == OK; i++) {
+    for (size_t i = 0; i < k->n && st == OK; i++)
         if (!found[i])
             return fail(k->ctx, SPACE_NOT_FOUND, "a watched space is no more");
-        if (now[i] != k->counts[i])
-            st = tell_change(k, i, now[i], kind, from, to);
-    }
-    return st;
+    if (st == OK && ahead && memcmp(now, k->counts, k->n * sizeof(*now)) != 0)
+        return await_notice(k);
+    return st == OK ? tell_changes(k, now, &notice) : st;
 }
 
 /* With memory of its own for each look: a watch may last for months. */
@@ -266,11 +311,12 @@ counts_watch(struct ctx *ctx, const int64_t *spaces, size_t n, const int64_t *kn
         .spaces = spaces,
         .counts = arena_new_n(ctx->arena, int64_t, n),
         .n = n,
-        .w = {.account_id = ctx->who.account_id, .from = DB_INFINITY, .to = -DB_INFINITY},
+        .w = {.account_id = ctx->who.account_id, .notice = no_notice},
         .fn = fn,
         .arg = arg,
     };
     cond_init(&k.w.changed);
+    timer_init(&k.w.patience, on_patience);
     list_push(&c->watchers, &k.w.link);
     if (!timer_pending(&c->poll))
         timer_set(c->reactor, &c->poll, clock_now() + LOOK_EVERY);

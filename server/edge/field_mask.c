@@ -141,3 +141,9 @@ field_mask_has(struct field_mask mask, const char *name)
             return true;
     return mask.n == 0;
 }
+
+bool
+field_mask_changes(struct field_mask mask, const char *name, bool given)
+{
+    return mask.n == 0 ? given : field_mask_has(mask, name);
+}

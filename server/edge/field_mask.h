@@ -35,4 +35,8 @@ enum status field_mask_check(struct ctx *ctx, struct field_mask mask,
 /* True when `name` may be changed: the mask names it, or names nothing. */
 bool field_mask_has(struct field_mask mask, const char *name);
 
+/* The same for fields that say whether they are given: without a path in the mask those are meant.
+ * One that the mask names and that is not given becomes what it is in a new resource. */
+bool field_mask_changes(struct field_mask mask, const char *name, bool given);
+
 #endif

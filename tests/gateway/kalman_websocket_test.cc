@@ -1,8 +1,7 @@
 // KalmanService's streams over WebSocket, as a browser has them: the real server behind the real
 // gateway.
-#include "gateway/fixture.h"
+#include "gateway/stack.h"
 #include "gateway/websocket_client.h"
-#include "support/luna_server.h"
 
 namespace gateway_test
 {
@@ -13,26 +12,12 @@ namespace
 const std::string level =
     R"({"structural":{"observation_variance":15099,"level_variance":1469.1}})";
 
-struct Stack {
-    pg_server pg;
-    redis_server redis;
-    luna_server server{pg, redis, "sockets"};
-    std::string key = server.create_account("owner");
-    std::unique_ptr<GatewayProcess> gateway;
-    Stack()
-    {
-        server.start();
-        gateway = std::make_unique<GatewayProcess>(server.target(),
-                                                   std::vector<std::string>{"--descriptors="});
-    }
-};
-
 class KalmanSockets : public testing::Test
 {
   protected:
     static Stack &stack()
     {
-        static Stack s;
+        static Stack s("sockets");
         return s;
     }
     // A browser sets no headers: the key is a subprotocol.
@@ -47,11 +32,7 @@ class KalmanSockets : public testing::Test
     static Response request(const std::string &method, const std::string &target,
                             const std::string &body = "")
     {
-        Connection c(stack().gateway->port);
-        c.send(method + " " + target + " HTTP/1.1\r\nHost: x\r\nX-Api-Key: " + stack().key +
-               "\r\nContent-Type: application/json\r\nContent-Length: " +
-               std::to_string(body.size()) + "\r\n\r\n" + body);
-        return c.receive(false, 20);
+        return stack().request(method, target, body);
     }
     static void create(const std::string &id)
     {

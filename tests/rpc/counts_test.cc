@@ -167,6 +167,71 @@ TEST(counts, thresholds_have_hysteresis)
     luna_stream_free(s);
 }
 
+/* The time-weighted mean of each hour over the capacity, worked by hand. The capacity is the one
+ * the space has now: it is no part of the history. */
+TEST(counts, buckets_tell_utilisation)
+{
+    constexpr int64_t kMinute = INT64_C(60) * 1000000;
+    luna_server server(pg(), redis(), "utilisation");
+    const std::string key = server.create_account("one");
+    server.start();
+    counts_client c(server.target(), key);
+    c.make_floor();
+    auto set_capacity = [&](int32_t capacity) {
+        Luna__V1__UpdateSpaceRequest req = LUNA__V1__UPDATE_SPACE_REQUEST__INIT;
+        const Luna__V1__UpdateSpaceResponse *resp = nullptr;
+        luna_reply *reply = nullptr;
+        req.space_id = c.a;
+        req.capacity_presence_case = LUNA__V1__UPDATE_SPACE_REQUEST__CAPACITY_PRESENCE_CAPACITY;
+        req.capacity = capacity;
+        EXPECT_EQ(luna_counts_update_space(c.channel(), nullptr, &req, &reply, &resp), LUNA_OK)
+            << luna_reply_text(reply);
+        luna_reply_free(reply);
+    };
+    const struct {
+        int minute, direction, times;
+    } passages[] = {
+        {0, 1, 1},                 /* 12:00: 1 for 30 minutes, */
+        {30, 1, 1},                /* 2 for 15 and 3 for 15: (30 + 30 + 45) / 60 = 1.75 */
+        {45, 1, 1},   {90, -1, 3}, /* 13:30: 3 for half of the hour: 1.5 */
+        {180, 1, 5},               /* 14:00: nobody; 15:00: 5 are more than there is room for */
+        {240, -1, 6},              /* 16:00: one who was missed on the way in */
+    };
+    for (const auto &p : passages)
+        for (int i = 0; i < p.times; i++)
+            ASSERT_EQ(c.put(283, kNoon + p.minute * kMinute, p.direction), LUNA_OK);
+    const double means[] = {1.75, 1.5, 0, 5, -1};
+    for (int capacity : {0, 4, 8, 10}) {
+        set_capacity(capacity);
+        Luna__V1__GetCountsRequest req = LUNA__V1__GET_COUNTS_REQUEST__INIT;
+        Google__Protobuf__Timestamp from = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+        Google__Protobuf__Timestamp to = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+        const Luna__V1__GetCountsResponse *resp = nullptr;
+        luna_reply *reply = nullptr;
+        from.seconds = kNoon / 1000000;
+        to.seconds = from.seconds + 5 * INT64_C(3600);
+        req.space_id = c.a;
+        req.from = &from;
+        req.to = &to;
+        req.bucket = const_cast<char *>("1h");
+        ASSERT_EQ(luna_counts_get_counts(c.channel(), nullptr, &req, &reply, &resp), LUNA_OK)
+            << luna_reply_text(reply);
+        ASSERT_EQ(resp->n_buckets, 5u);
+        for (int i = 0; i < 5; i++) {
+            EXPECT_DOUBLE_EQ(resp->buckets[i]->mean, means[i]) << i;
+            EXPECT_DOUBLE_EQ(resp->buckets[i]->utilisation, capacity ? means[i] / capacity : 0)
+                << i;
+        }
+        EXPECT_DOUBLE_EQ(resp->count->utilisation, capacity ? -1.0 / capacity : 0);
+        if (capacity == 4) { /* the same in figures */
+            EXPECT_DOUBLE_EQ(resp->buckets[0]->utilisation, 0.4375);
+            EXPECT_DOUBLE_EQ(resp->buckets[1]->utilisation, 0.375);
+            EXPECT_DOUBLE_EQ(resp->buckets[3]->utilisation, 1.25);
+        }
+        luna_reply_free(reply);
+    }
+}
+
 TEST(counts, an_export_is_complete_or_says_so)
 {
     luna_server server(pg(), redis(), "export");

@@ -1,5 +1,7 @@
 /* Watchers that take nothing, and sensors that are told of: CountsService from outside. */
+#include <algorithm>
 #include <chrono>
+#include <iostream>
 #include <thread>
 
 #include "support/counts_client.h"
@@ -132,6 +134,143 @@ TEST(counts_watch, a_slow_reader_is_dropped_and_not_felt)
     }
     EXPECT_TRUE(outermost);
     luna_stream_free(stuck);
+}
+
+/* The assignment begins at `starts_at`. */
+void
+begin_at(counts_client &c, int64_t assignment, int64_t starts_at)
+{
+    Luna__V1__UpdateAssignmentRequest req = LUNA__V1__UPDATE_ASSIGNMENT_REQUEST__INIT;
+    Google__Protobuf__Timestamp ts = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    const Luna__V1__UpdateAssignmentResponse *resp = nullptr;
+    luna_reply *reply = nullptr;
+    ts.seconds = starts_at / 1000000;
+    ts.nanos = static_cast<int32_t>(starts_at % 1000000 * 1000);
+    req.dpu_id = 283;
+    req.assignment_id = assignment;
+    req.starts_at_presence_case = LUNA__V1__UPDATE_ASSIGNMENT_REQUEST__STARTS_AT_PRESENCE_STARTS_AT;
+    req.starts_at = &ts;
+    EXPECT_EQ(luna_counts_update_assignment(c.channel(), nullptr, &req, &reply, &resp), LUNA_OK)
+        << luna_reply_text(reply);
+    luna_reply_free(reply);
+}
+
+/* Microseconds; -1: it is not set. */
+int64_t
+us_of(const Google__Protobuf__Timestamp *ts)
+{
+    return ts ? ts->seconds * 1000000 + ts->nanos / 1000 : -1;
+}
+
+/* A watcher of one space, and how long each change took: from before the call that made it. */
+class delays
+{
+  public:
+    delays(counts_client &c, int64_t space)
+    {
+        Luna__V1__WatchCountsRequest req = LUNA__V1__WATCH_COUNTS_REQUEST__INIT;
+        luna_call_options options = {};
+        options.timeout_ms = 120000;
+        req.space_ids = &space;
+        req.n_space_ids = 1;
+        stream_ = luna_counts_watch_counts(c.channel(), &options, &req);
+        const Luna__V1__WatchCountsResponse *m = nullptr;
+        EXPECT_EQ(luna_counts_watch_counts_recv(stream_, &m), LUNA_OK); /* as it is */
+        /* What was done before may be told of still; a change that is seen on its behalf would be
+         * told as part of it. */
+        std::this_thread::sleep_for(milliseconds(1000));
+    }
+    ~delays()
+    {
+        luna_stream_free(stream_);
+    }
+    delays(const delays &) = delete;
+
+    /* What `make` makes comes as one change: from `old_count` to `count`, because of readings from
+     * `from` on (-1: from ever) to before `to` (-1: for ever). */
+    template <typename Make>
+    void expect(Make make, bool correction, int64_t old_count, int64_t count, int64_t from,
+                int64_t to)
+    {
+        const Luna__V1__WatchCountsResponse *m = nullptr;
+        const auto begin = steady_clock::now();
+        make();
+        ASSERT_EQ(luna_counts_watch_counts_recv(stream_, &m), LUNA_OK);
+        took_.push_back(std::chrono::duration<double, std::milli>(steady_clock::now() - begin));
+        EXPECT_EQ(m->kind, correction ? LUNA__V1__COUNT_CHANGE_KIND__COUNT_CHANGE_KIND_CORRECTION
+                                      : LUNA__V1__COUNT_CHANGE_KIND__COUNT_CHANGE_KIND_READINGS);
+        EXPECT_EQ(m->old_count, old_count);
+        EXPECT_EQ(m->count, count);
+        EXPECT_EQ(us_of(m->changed_from), from);
+        EXPECT_EQ(us_of(m->changed_to), to);
+    }
+
+    /* The median in milliseconds of those since the last call. */
+    double median(const char *what)
+    {
+        std::sort(took_.begin(), took_.end());
+        const double median = took_[took_.size() / 2].count();
+        std::cout << what << ": " << took_.size() << " changes, median " << median
+                  << " ms, at most " << took_.back().count() << " ms\n";
+        took_.clear();
+        return median;
+    }
+
+  private:
+    luna_stream *stream_;
+    std::vector<std::chrono::duration<double, std::milli>> took_;
+};
+
+/* Each change comes soon, with its old and its new value and the readings it is of: readings in
+ * order, late ones, corrected assignments. The clock by which watchers look in any case, every two
+ * seconds, ticks meanwhile and may not tell one before it is known what it is of. */
+TEST(counts_watch, changes_come_within_a_tenth_of_a_second)
+{
+    constexpr int64_t kNoon = INT64_C(1772366400) * 1000000;
+    luna_server server(pg(), redis(), "delays");
+    const std::string key = server.create_account("one");
+    server.start();
+    counts_client c(server.target(), key);
+    counts_client reader(server.target(), key);
+    c.a = c.create_space("A");
+    const int64_t hung = c.hang(283, c.create_doorway("door", c.a, 0));
+    delays watcher(reader, c.a);
+    int64_t count = 0;
+    int64_t between = 0; /* the sum of the 50th to the 99th */
+    for (int i = 0; i < 150; i++) {
+        const int64_t at = kNoon + i * 1000;
+        const int step = i % 3 == 2 ? -1 : 1;
+        between += i >= 50 && i < 100 ? step : 0;
+        watcher.expect([&] { ASSERT_EQ(c.put(283, at, step), LUNA_OK); }, false, count,
+                       count + step, at, -1);
+        count += step;
+    }
+    EXPECT_LT(watcher.median("readings"), 100);
+    for (int i = 0; i < 50; i++) {
+        const int64_t at = kNoon - 1000 - i * 1000;
+        watcher.expect([&] { ASSERT_EQ(c.put(283, at, 1), LUNA_OK); }, true, count, count + 1, at,
+                       -1);
+        count++;
+    }
+    EXPECT_LT(watcher.median("late readings"), 100);
+
+    /* The sensor was hung up later than was said, at either of two instants. */
+    const int64_t early = kNoon + 50 * 1000;
+    const int64_t late = kNoon + 100 * 1000;
+    int64_t before = 50;
+    for (int i = 0; i < 50; i++)
+        before += i % 3 == 2 ? -1 : 1;
+    watcher.expect([&] { begin_at(c, hung, early); }, true, count, count - before, -1, early);
+    count -= before;
+    ASSERT_NE(between, 0);
+    for (int i = 0; i < 50; i++) {
+        const int64_t now = i % 2 ? count + between : count - between;
+        watcher.expect([&] { begin_at(c, hung, i % 2 ? early : late); }, true, count, now, early,
+                       late);
+        count = now;
+    }
+    EXPECT_LT(watcher.median("corrections"), 100);
+    EXPECT_EQ(c.current(c.a), count);
 }
 
 /* Silent and reversed, and what no assignment covers. */

@@ -9,20 +9,21 @@
 
 namespace
 {
-/* QuotaService in protobuf's text. */
-class Quota
+/* A service in protobuf's text. */
+class Service
 {
   public:
-    explicit Quota(luna_server &server) : channel_(server.target()), factory_(&pool())
+    explicit Service(luna_server &server, const std::string &service = "QuotaService")
+        : channel_(server.target()), factory_(&pool()), service_("luna.v1." + service)
     {
     }
     Outcome call(const std::string &method, const std::string &text, const Metadata &md)
     {
-        const pb::MethodDescriptor *m = pool().FindMethodByName("luna.v1.QuotaService." + method);
+        const pb::MethodDescriptor *m = pool().FindMethodByName(service_ + "." + method);
         std::unique_ptr<pb::Message> req(factory_.GetPrototype(m->input_type())->New());
         if (!pb::TextFormat::ParseFromString(text, req.get()))
             throw std::runtime_error("not a request: " + text);
-        Outcome o = unary(channel_, kQuota + method, req->SerializeAsString(), md);
+        Outcome o = unary(channel_, "/" + service_ + "/" + method, req->SerializeAsString(), md);
         std::unique_ptr<pb::Message> answer(factory_.GetPrototype(m->output_type())->New());
         answer->ParseFromString(o.body);
         pb::TextFormat::Printer printer;
@@ -45,6 +46,7 @@ class Quota
   private:
     Channel channel_;
     pb::DynamicMessageFactory factory_;
+    const std::string service_;
 };
 } // namespace
 
@@ -53,7 +55,7 @@ TEST(Update, Account)
     luna_server server(pg(), redis(), "account_mask");
     const Metadata admin = bearer(server.create_account("root", true));
     server.start();
-    Quota q(server);
+    Service q(server);
     ASSERT_EQ(q.call("CreateAccount", "account_name: 'ann' quota_limit: 5", admin).code, 0);
     const std::string first = q.text("etag");
 
@@ -106,7 +108,7 @@ TEST(Update, Plan)
     luna_server server(pg(), redis(), "plan_mask");
     const Metadata admin = bearer(server.create_account("root", true));
     server.start();
-    Quota q(server);
+    Service q(server);
     ASSERT_EQ(q.call("CreatePlan",
                      "plan {plan_id: 77 plan_name: 'small' quota_limit: 5 quota_period: "
                      "QUOTA_PERIOD_DAY key_rate {units: 10 burst: 20} concurrent_calls: 3}",
@@ -165,7 +167,7 @@ TEST(Update, PlanSaysAllThatIsWrong)
     luna_server server(pg(), redis(), "plan_wrong");
     const Metadata admin = bearer(server.create_account("root", true));
     server.start();
-    Quota q(server);
+    Service q(server);
     const std::string wrong = "quota_limit: -1 quota_period: 9 concurrent_calls: -2 "
                               "account_rate {units: 0 period_ms: -1 burst: -1} "
                               "key_rate {units: 1 period_ms: 1099511627776}";
@@ -235,7 +237,7 @@ TEST(Update, DeletesTakeEtags)
     luna_server server(pg(), redis(), "delete_etag");
     const Metadata admin = bearer(server.create_account("root", true));
     server.start();
-    Quota q(server);
+    Service q(server);
     auto reason = [](Outcome o) {
         return has(o.trailers["grpc-status-details-bin"], "CHANGED_MEANWHILE")
                    ? std::string("CHANGED_MEANWHILE")
@@ -285,7 +287,7 @@ TEST(Update, ApiKey)
     luna_server server(pg(), redis(), "key_mask");
     const Metadata admin = bearer(server.create_account("root", true));
     server.start();
-    Quota q(server);
+    Service q(server);
     ASSERT_EQ(q.call("CreateApiKey", "account_id: 1 name: 'old' role: ROLE_MEMBER", admin).code, 0);
     const Metadata key = bearer(q.text("} key"));
     const std::string first = q.text("etag");
@@ -336,4 +338,59 @@ TEST(Update, ApiKey)
     EXPECT_EQ(q.call("UpdateApiKey", which + "api_key {name: 'x'}", admin).code, 5);
     q.call("ListQuotaEvents", "account_id: 1 filter: 'kind = \"key_changed\"'", admin);
     EXPECT_EQ(q.said.find("key_changed") == std::string::npos, false) << q.said;
+}
+
+TEST(Update, SpacesDoorwaysAndDpus)
+{
+    luna_server server(pg(), redis(), "counts_mask");
+    const Metadata key = bearer(server.create_account("owner"));
+    server.start();
+    Service q(server, "CountsService");
+    ASSERT_EQ(q.call("CreateSpace", "name: 'house'", key).code, 0);
+    ASSERT_EQ(
+        q.call("CreateSpace", "name: 'A' capacity: 30 parent_id: 1 time_zone: 'Europe/Berlin'", key)
+            .code,
+        0);
+    const std::string etag = q.text("etag");
+
+    /* Named and given; given and not named; named and not given. */
+    Outcome o = q.call("UpdateSpace",
+                       "space_id: 2 name: 'B' capacity: 20 update_mask {paths: ['capacity', "
+                       "'time_zone']}",
+                       key);
+    ASSERT_EQ(o.code, 0) << o.message;
+    EXPECT_TRUE(has(q.said, "name: \"A\" capacity: 20 parent_id: 1 time_zone: \"UTC\"")) << q.said;
+    /* Without a mask what is given. */
+    o = q.call("UpdateSpace", "space_id: 2 name: 'B'", key);
+    EXPECT_TRUE(has(q.said, "name: \"B\" capacity: 20 parent_id: 1")) << q.said;
+    /* All of them: as if made anew. */
+    o = q.call("UpdateSpace", "space_id: 2 name: 'C' update_mask {paths: '*'}", key);
+    EXPECT_TRUE(has(q.said, "space_id: 2 name: \"C\" time_zone: \"UTC\"")) << q.said;
+    EXPECT_EQ(q.call("UpdateSpace", "space_id: 2 capacity: 1 update_mask {paths: '*'}", key).code,
+              3)
+        << "a space has a name";
+    o = q.call("UpdateSpace", "space_id: 2 name: 'D' update_mask {paths: ['name', 'etag', 'x']}",
+               key);
+    EXPECT_EQ(o.code, 3);
+    const std::string details = o.trailers["grpc-status-details-bin"];
+    EXPECT_TRUE(has(details, "names etag, which") && has(details, "names x, which")) << details;
+    EXPECT_EQ(q.call("UpdateSpace",
+                     "space_id: 2 name: 'D' etag: '" + etag + "' update_mask {paths: 'name'}", key)
+                  .code,
+              9);
+    q.call("GetSpace", "space_id: 2", key);
+    EXPECT_EQ(q.text("name"), "C");
+
+    ASSERT_EQ(q.call("CreateDoorway", "name: 'd' ingress_space_id: 1 egress_space_id: 2", key).code,
+              0);
+    o = q.call("UpdateDoorway",
+               "doorway_id: 1 name: 'e' update_mask {paths: ['name', 'egress_space_id']}", key);
+    EXPECT_TRUE(has(q.said, "doorway_id: 1 name: \"e\" ingress_space_id: 1 created_at")) << q.said;
+    for (const char *none : {"update_mask {paths: 'ingress_space_id'}", "ingress_space_id: 0"})
+        EXPECT_EQ(q.call("UpdateDoorway", std::string("doorway_id: 1 ") + none, key).code, 3)
+            << none;
+
+    ASSERT_EQ(q.call("CreateDpu", "dpu_id: 283 name: 'n' serial: 's'", key).code, 0);
+    o = q.call("UpdateDpu", "dpu_id: 283 serial: 't' update_mask {paths: ['serial', 'name']}", key);
+    EXPECT_TRUE(has(q.said, "dpu_id: 283 serial: \"t\"")) << q.said;
 }

@@ -66,7 +66,8 @@ class counts_client
         return id;
     }
 
-    void hang(int64_t dpu, int64_t doorway)
+    /* The assignment's id. */
+    int64_t hang(int64_t dpu, int64_t doorway)
     {
         Luna__V1__CreateDpuRequest made = LUNA__V1__CREATE_DPU_REQUEST__INIT;
         Luna__V1__CreateAssignmentRequest hung = LUNA__V1__CREATE_ASSIGNMENT_REQUEST__INIT;
@@ -78,9 +79,11 @@ class counts_client
         EXPECT_EQ(luna_counts_create_dpu(channel(), nullptr, &made, &reply, &dpu_resp), LUNA_OK)
             << luna_reply_text(reply);
         luna_reply_free(reply);
-        EXPECT_EQ(luna_counts_create_assignment(channel(), nullptr, &hung, &reply, &resp), LUNA_OK)
-            << luna_reply_text(reply);
+        last = luna_counts_create_assignment(channel(), nullptr, &hung, &reply, &resp);
+        EXPECT_EQ(last, LUNA_OK) << luna_reply_text(reply);
+        const int64_t id = last == LUNA_OK ? resp->assignment->assignment_id : 0;
         luna_reply_free(reply);
+        return id;
     }
 
     luna_code put(int64_t dpu, int64_t at_us, int direction, const std::string &event = "")

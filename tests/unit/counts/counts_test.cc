@@ -247,7 +247,8 @@ TEST_F(counts, accounts_see_nothing_of_each_other)
     for (const char *table :
          {"counts_space", "counts_within", "counts_doorway", "counts_dpu", "counts_assignment",
           "counts_reading", "counts_reading_in", "counts_reading_out_2026", "counts_reading_more",
-          "counts_checkpoint", "counts_calibration", "counts_retention", "counts_pulse"}) {
+          "counts_checkpoint", "counts_calibration", "counts_retention", "counts_pulse",
+          "counts_within_was", "counts_doorway_was"}) {
         PGresult *res = PQexec(c, (std::string("SELECT count(*) FROM ") + table).c_str());
         ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
         EXPECT_STREQ(PQgetvalue(res, 0, 0), "0") << table;

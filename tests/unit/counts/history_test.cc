@@ -64,6 +64,101 @@ TEST_F(counts, what_came_later_was_not_known)
     });
 }
 
+void
+lead(struct ctx *ctx, int64_t doorway, int64_t into, int64_t out_of)
+{
+    struct counts_doorway_change change = {};
+    struct counts_doorway row;
+    change.doorway_id = doorway;
+    change.has_ingress = change.has_egress = true;
+    change.ingress_space_id = into;
+    change.egress_space_id = out_of;
+    ASSERT_EQ(counts_update_doorway(ctx, &change, &row), OK) << ctx->error.message;
+}
+
+void
+lay(struct ctx *ctx, int64_t space, int64_t parent)
+{
+    struct counts_space_change change = {};
+    struct counts_space row;
+    change.space_id = space;
+    change.has_parent = true;
+    change.parent_id = parent;
+    ASSERT_EQ(counts_update_space(ctx, &change, &row), OK) << ctx->error.message;
+}
+
+/* known_at: nor was what the floor plan was corrected to later; what had been answered before is
+ * answered still, whatever doorways lead to and spaces lie in now. */
+TEST_F(counts, the_floor_plan_of_then_is_known)
+{
+    run([&](struct ctx *ctx) {
+        make_floor(ctx);
+        struct counts_space hall = {};
+        hall.name = "hall";
+        ASSERT_EQ(counts_create_space(ctx, &hall, &hall), OK) << ctx->error.message;
+        for (int i = 0; i < 5; i++)
+            put(ctx, 283, kNoon + i, 1);
+        for (int i = 0; i < 2; i++)
+            put(ctx, 423, kNoon + i, -1); /* from A into B */
+        const int64_t spaces[] = {a, b, hall.space_id};
+        struct then {
+            usec_t at;
+            std::vector<int64_t> counts;
+        };
+        std::vector<then> answers;
+        auto answer = [&] {
+            then t = {};
+            for (int64_t space : spaces)
+                t.counts.push_back(at(ctx, space, kNoon + kSecond));
+            EXPECT_EQ(fiber_sleep(ctx, MSEC(2)), OK);
+            t.at = clock_wall_us();
+            EXPECT_EQ(fiber_sleep(ctx, MSEC(2)), OK);
+            answers.push_back(t);
+        };
+        answer();
+        lead(ctx, front, hall.space_id, 0); /* it leads into the hall */
+        answer();
+        lead(ctx, front, hall.space_id, b); /* ... from B */
+        answer();
+        lay(ctx, a, hall.space_id);
+        answer();
+        lay(ctx, a, b);
+        answer();
+        lay(ctx, a, 0);
+        lead(ctx, front, a, 0); /* as it was at first */
+        answer();
+        const std::vector<std::vector<int64_t>> expected = {{3, 2, 0},   {-2, 2, 5},  {-2, -3, 5},
+                                                            {-2, -3, 3}, {-2, -5, 5}, {3, 2, 0}};
+        ASSERT_EQ(answers.size(), expected.size());
+        for (size_t i = 0; i < answers.size(); i++) {
+            EXPECT_EQ(answers[i].counts, expected[i]) << i;
+            for (size_t k = 0; k < 3; k++)
+                EXPECT_EQ(at(ctx, spaces[k], kNoon + kSecond, answers[i].at), expected[i][k])
+                    << i << k;
+        }
+        /* Events are those of the doors of then: five through the front door, two through the
+         * other one. */
+        for (size_t i = 0; i < answers.size(); i++) {
+            const struct counts_range range = {hall.space_id, kNoon, kNoon + kSecond,
+                                               answers[i].at};
+            const struct counts_cursor start = {-DB_INFINITY, 0, 0, 0};
+            const size_t n_then[] = {0, 5, 5, 7, 5, 0};
+            struct counts_event *events;
+            size_t n = 0;
+            ASSERT_EQ(counts_events(ctx, &range, &start, 100, &events, &n), OK)
+                << ctx->error.message;
+            EXPECT_EQ(n, n_then[i]) << i;
+            EXPECT_EQ(n > 0 ? events[n - 1].count : 0, expected[i][2]) << i;
+        }
+        /* What is deleted is not known any more, and what lay in it is what it was. */
+        ASSERT_EQ(counts_delete_space(ctx, hall.space_id, true), OK) << ctx->error.message;
+        EXPECT_EQ(at(ctx, a, kNoon + kSecond, answers[0].at), 3);
+        EXPECT_EQ(pg().value(database, "SELECT count(*) FROM counts_within_was WHERE outer_id = " +
+                                           std::to_string(hall.space_id)),
+                  "0");
+    });
+}
+
 /* Each kind of bad item in one batch; what is good between them is stored. */
 TEST_F(counts, each_bad_item_of_a_batch_is_named)
 {

@@ -54,6 +54,10 @@ class plan : public testing::Test
             INSERT INTO counts_within SELECT 1, g, g FROM generate_series(1, 2000) g;
             INSERT INTO counts_doorway (account_id, name, ingress_space_id, egress_space_id)
                 SELECT 1, 'd', g, g % 2000 + 1 FROM generate_series(1, 2000) g;
+            INSERT INTO counts_within_was
+                SELECT 1, g, g % 2000 + 1, '2026-01-01Z', '2026-02-01Z' FROM generate_series(1, 2000) g;
+            INSERT INTO counts_doorway_was
+                SELECT 1, g, g, g % 2000 + 1, '2026-02-01Z' FROM generate_series(1, 2000) g;
             INSERT INTO counts_dpu (account_id, dpu_id) SELECT 1, generate_series(1, 20000);
             INSERT INTO counts_assignment (account_id, dpu_id, doorway_id)
                 SELECT 1, g, g FROM generate_series(1, 2000) g;
