@@ -4,6 +4,7 @@
 
 #include "gateway/frames.h"
 #include "gateway/httpd_errors.h"
+#include "gateway/passed.h"
 #include "gateway/ratelimit.h"
 #include "gateway/stream.h"
 
@@ -107,11 +108,17 @@ bool
 answer_encode(struct exchange *x, struct str wire, struct buf *out, struct json_error *err)
 {
     const struct route_binding *b = x->match.binding;
-    const struct json_style style = {.names = b->names, .lenient_any = true};
+    const struct json_style style = {.emit = x->gw->emit, .names = b->names, .lenient_any = true};
     if (b->response_body)
         return json_encode_field(&x->gw->schema, b->method->output, b->response_body, wire, &style,
                                  out, err);
     return json_encode(&x->gw->schema, b->method->output, wire, &style, out, err);
+}
+
+bool
+answer_is_bytes(const struct route_binding *b)
+{
+    return strcmp(b->method->output->full_name, "google.api.HttpBody") == 0;
 }
 
 bool
@@ -193,6 +200,7 @@ answer_metadata(struct exchange *x)
         if (code.p)
             take_code(x, code);
     }
+    passed_answer(x);
 }
 
 bool

@@ -25,13 +25,13 @@ policy(const struct exchange *x, uint32_t field)
 }
 
 /* What a cache answers is not charged, so what costs is not kept; the code generator holds to that,
- * too. */
+ * too. What is passed on may make any answer another one. */
 int64_t
 cache_seconds(const struct exchange *x)
 {
     const struct schema_method *m = x->match.binding->method;
     struct str verb = str_of(x->method);
-    if (m->client_streaming || m->server_streaming || frames_used(x) ||
+    if (m->client_streaming || m->server_streaming || frames_used(x) || x->in.passed_count > 0 ||
         (!str_eq(verb, STR("GET")) && !str_eq(verb, STR("HEAD"))) || policy(x, POLICY_COST) ||
         policy(x, POLICY_COST_MEASURED))
         return 0;
@@ -115,7 +115,8 @@ cache_make_key(const struct cache *cache, const struct exchange *x, char key[CAC
     struct buf parts;
     buf_init(&parts, x->message.len + KEY_PARTS);
     put_part(&parts, (struct str){(const char *)cache->schema, sizeof(cache->schema)});
-    buf_printf(&parts, "%d %d %d ", (int)x->protocol, (int)b->names, cache_is_public(x));
+    buf_printf(&parts, "%d %d %d %d ", (int)x->protocol, (int)b->names, (int)x->gw->emit,
+               cache_is_public(x));
     put_part(&parts, str_of(b->method->path));
     put_part(&parts, b->response_body ? b->response_body->name : STR(""));
     put_part(&parts, (struct str){x->message.data, x->message.len});

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <zlib.h>
 
+#include "gateway/accept.h"
+
 #define GZIP_WRAPPER 16 /* zlib's window bits + 16: gzip */
 #define GZIP_LEVEL   1
 /* Made while the caller waits: 3 is as fast as gzip's level 1 and packs JSON a tenth smaller. */
@@ -11,30 +13,16 @@
 #define BROTLI_WINDOW  18
 #define UNPACK_STEP    (16 << 10)
 
-/* The weight that one element of the list gives: "br;q=0.5". */
-static double
-weight_of(struct str parameters)
-{
-    double weight = 1;
-    while (parameters.p && parameters.n > 0) {
-        struct str one = str_trim(str_cut(&parameters, ';'));
-        if (one.n > 2 && (one.p[0] | 0x20) == 'q' && one.p[1] == '=' &&
-            !str_to_f64((struct str){one.p + 2, one.n - 2}, &weight))
-            return 0;
-    }
-    return weight;
-}
-
 /* What the header gives gzip and brotli. */
 static void
-read_weights(struct str value, double *gzip, double *brotli)
+read_weights(struct str value, float *gzip, float *brotli)
 {
-    double any = 0;
+    float any = 0;
     *gzip = *brotli = -1;
     while (value.p && value.n > 0) {
         struct str one = str_cut(&value, ',');
         struct str name = str_trim(str_cut(&one, ';'));
-        double weight = weight_of(one);
+        float weight = accept_weight(one);
         if (str_ieq(name, STR("gzip")) || str_ieq(name, STR("x-gzip")))
             *gzip = weight;
         else if (str_ieq(name, STR("br")))
@@ -49,7 +37,7 @@ read_weights(struct str value, double *gzip, double *brotli)
 enum coding
 coding_accepted(struct str value)
 {
-    double gzip, brotli;
+    float gzip, brotli;
     read_weights(value, &gzip, &brotli);
     if (brotli > 0 && brotli >= gzip)
         return CODING_BROTLI;
@@ -59,7 +47,7 @@ coding_accepted(struct str value)
 bool
 coding_takes_gzip(struct str value)
 {
-    double gzip, brotli;
+    float gzip, brotli;
     read_weights(value, &gzip, &brotli);
     return gzip > 0;
 }

@@ -1,6 +1,6 @@
 /* Cross-origin requests (https://fetch.spec.whatwg.org): which pages may call, and what they may
  * see. */
-#include "gateway/gateway.h"
+#include "gateway/passed.h"
 
 #define PREFLIGHT_MAX_AGE "600"
 
@@ -49,7 +49,9 @@ cors_headers(struct exchange *x)
     if (!origin)
         return;
     answer_header(x, "Access-Control-Allow-Origin", origin);
-    answer_header(x, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
+    answer_header(
+        x, "Access-Control-Expose-Headers",
+        arena_printf(&x->arena, "%s%s", EXPOSED_HEADERS, passed_answer_names(x->gw->passed)));
 }
 
 void
@@ -60,6 +62,8 @@ cors_options(struct exchange *x, const char *allow)
     if (!x->in.request_method || !allowed_origin(x))
         return;
     answer_header(x, "Access-Control-Allow-Methods", allow);
-    answer_header(x, "Access-Control-Allow-Headers", ALLOWED_HEADERS);
+    answer_header(
+        x, "Access-Control-Allow-Headers",
+        arena_printf(&x->arena, "%s%s", ALLOWED_HEADERS, passed_request_names(x->gw->passed)));
     answer_header(x, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE);
 }

@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/list.h"
 #include "base/nets.h"
+#include "gateway/accept.h"
 #include "gateway/compress.h"
 #include "gateway/problem.h"
 #include "gateway/route.h"
@@ -29,6 +30,7 @@ struct guard;
 struct guarded;
 struct http_loop;
 struct metrics;
+struct passed;
 struct stream;
 struct upload;
 struct web;
@@ -48,6 +50,8 @@ struct gateway {
     struct websockets *websockets;
     struct guard *guard;
     struct address_nets trusted_proxies;
+    enum json_emit emit;
+    struct passed *passed;
     atomic_int retry_tokens; /* see unary.c */
     struct loop *loops[LOOPS_MAX];
     struct http_loop *daemons;      /* one for each loop */
@@ -86,7 +90,7 @@ enum exchange_protocol {
 #define FORWARDED_MAX        16 /* headers that become metadata */
 #define FORWARDED_OWN        5  /* of these, the gateway's own: a request cannot crowd them out */
 
-/* A header of the answer. `name` lives as long as the program. */
+/* A header of the answer. Both live as long as the exchange. */
 struct answer_header {
     const char *name;
     const char *value;
@@ -96,7 +100,7 @@ struct answer_header {
 struct request_headers {
     size_t bytes; /* of all names and values */
     struct str content_type;
-    struct str accept;
+    struct accepted accepted;
     const char *origin; /* NULL: none */
     const char *if_none_match;
     struct str cache_control; /* the first one */
@@ -122,10 +126,14 @@ struct request_headers {
     bool bad_timeout;
     const char *illegal; /* a header whose value cannot be forwarded */
     unsigned hosts;
-    const char *misframed; /* why it is not sure where the request ends; NULL: it is */
-    struct upstream_pair forwarded[FORWARDED_MAX];
+    const char *misframed;           /* why it is not sure where the request ends; NULL: it is */
+    struct upstream_pair *forwarded; /* `few`, unless others are passed on */
     size_t forwarded_count;
     size_t forwarded_room;
+    size_t forwarded_max;
+    size_t passed_count; /* headers that passed.c found */
+    bool takes_trailers; /* TE; read where trailers are passed on */
+    struct upstream_pair few[FORWARDED_MAX];
 };
 
 struct exchange {
@@ -185,14 +193,16 @@ void exchange_spares_free(struct gateway *gw);
 /* ---- request.c ---- */
 /* Reads the headers into x->in; refuses what cannot be served. */
 void request_read_headers(struct exchange *x);
+/* Adds a header to the metadata, as far as there is room. `key` outlives the exchange's calls. */
+void request_forward(struct request_headers *h, const char *key, struct str value);
+/* True for headers that always become metadata; `name` is in small letters. */
+bool request_forwards(struct str name);
 /* Adds the metadata that the gateway itself has for the server: who calls, and in which trace. */
 void request_add_own(struct exchange *x);
 /* Unpacks a body with a content coding; false: the exchange is refused. */
 bool request_unpack(struct exchange *x);
 /* True when `type` is the media type of the content type, parameters aside. */
 bool media_type_is(struct str content_type, struct str type);
-/* True when `accept` names the type, alone or among others. */
-bool accepts(struct str accept, struct str type);
 
 /* ---- forwarded.c ---- */
 /* Settles x->in.client and the forwarded_* texts for a connection from `peer`. */
@@ -208,6 +218,8 @@ void answer_status(struct exchange *x);
 bool answer_encode(struct exchange *x, struct str wire, struct buf *out, struct json_error *err);
 /* Appends the bytes of a google.api.HttpBody and takes its content type. */
 bool answer_http_body(struct exchange *x, struct str wire, struct buf *out);
+/* True when the method answers with google.api.HttpBody: bytes of whatever type. */
+bool answer_is_bytes(const struct route_binding *b);
 /* Makes x->problem the answer's body. */
 void answer_problem(struct exchange *x);
 /* Static text that outlives the exchange. */

@@ -130,7 +130,25 @@ choose_protocol(struct exchange *x)
     bool has_body = x->in.content_length > 0 || x->in.transfer_encodings > 0;
     if (!json && has_body && !b->method->client_streaming && !upload_takes_bytes(b) &&
         x->protocol == PROTOCOL_REST && (b->body || b->body_all))
-        answer_refuse(x, REASON_WRONG_CONTENT_TYPE, NULL, NULL);
+        answer_refuse(x, REASON_WRONG_CONTENT_TYPE, NULL,
+                      "the body must be application/json, not " STR_FMT, STR_ARG(type));
+}
+
+/* Failures are JSON for everybody. */
+static void
+check_accept(struct exchange *x)
+{
+    const struct route_binding *b = x->match.binding;
+    const struct accepted *a = &x->in.accepted;
+    if (x->protocol != PROTOCOL_REST || !x->gw->cfg->strict_accept || answer_is_bytes(b) ||
+        accept_takes(a, ACCEPT_JSON))
+        return;
+    if (!b->method->server_streaming)
+        answer_refuse(x, REASON_NOT_ACCEPTABLE, NULL, NULL);
+    else if (!accept_takes(a, ACCEPT_NDJSON) && !accept_takes(a, ACCEPT_SSE))
+        answer_refuse(x, REASON_NOT_ACCEPTABLE, NULL,
+                      "the answer is application/x-ndjson or text/event-stream, and Accept takes "
+                      "neither");
 }
 
 /* Bodies of many messages go to the server as they come; others are kept until they are whole. */
@@ -174,6 +192,8 @@ route(struct exchange *x)
         refuse_route(x, found);
     else
         choose_protocol(x);
+    if (x->match.binding && !x->refused)
+        check_accept(x);
     if (x->match.binding && !x->refused) {
         request_add_own(x);
         choose_way(x);

@@ -1,18 +1,16 @@
 /*
- * JSON and protobuf's wire format, each into the other, driven by the tables of
- * a schema: the proto3 JSON mapping
- * (https://protobuf.dev/programming-guides/json) with these rules of Luna's:
+ * JSON and protobuf's wire format, each into the other, driven by the tables of a schema: the
+ * proto3 JSON mapping (https://protobuf.dev/programming-guides/json) with these rules of Luna's:
  *
- *   names      written as in the .proto file or in lowerCamelCase, by option;
- * both are read int64 ...  written as a number when it fits in 53 bits, as a
- * string otherwise; both are read presence   fields without presence are always
- * written, absent ones with presence never lists      a single value is read as
- * a list of one strict     unknown and repeated names, null in lists, and
- * whatever is not JSON are refused times      any offset, a space for the T, a
- * bare date, and Unix seconds as a number are read
+ *   - Names are written as in the .proto file or in lowerCamelCase, by option; both are read.
+ *   - int64 is written as a number when it fits in 53 bits, as a string otherwise; both are read.
+ *   - Fields without presence are always written, absent ones with presence never, unless json_emit
+ *     says otherwise.
+ *   - A single value is read as a list of one.
+ *   - Strict: unknown and repeated names, null in lists, and whatever is not JSON are refused.
+ *   - Times: any offset, a space for the T, a bare date, and Unix seconds as a number are read.
  *
- * Depth is at most JSON_DEPTH_MAX; size is bounded by the maximum of the buffer
- * written to.
+ * Depth is at most JSON_DEPTH_MAX; size is bounded by the maximum of the buffer written to.
  *
  * Thread: any; no state but the caller's. Suspends: never.
  */
@@ -67,7 +65,15 @@ bool json_decode_entry(const struct schema *s, const struct schema_field *f, str
 void json_mask_paths(const struct schema *s, const struct schema_message *m, struct str text,
                      struct arena *scratch, struct buf *mask);
 
+/* What is written of fields that are not set. */
+enum json_emit {
+    JSON_EMIT_PRIMITIVE, /* those without presence: 0, "", the first enum, [] and {} */
+    JSON_EMIT_ALL,       /* messages outside of a oneof as well, as null */
+    JSON_EMIT_NONE,      /* nothing, nor what is set to the same */
+};
+
 struct json_style {
+    enum json_emit emit;
     enum json_names names;
     bool int64_strings; /* always, as the plain proto3 mapping has it */
     bool lenient_any;   /* an Any of unknown type is written as {"@type", "value":

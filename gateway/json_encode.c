@@ -279,6 +279,8 @@ put_default(struct json_writer *w, const struct schema_field *f)
         return json_write_literal(w, STR("{}"));
     if (f->repeated)
         return json_write_literal(w, STR("[]"));
+    if (f->presence)
+        return json_write_literal(w, STR("null"));
     struct wire_field zero = {.bits = 0, .bytes = STR("")};
     return json_write_value(w, f, &zero);
 }
@@ -468,6 +470,27 @@ json_write_slot(struct json_writer *w, const struct schema_field *f, struct json
     return json_write_value(w, f, &v);
 }
 
+/* 0, or empty. Lists and maps are never sent so. */
+static bool
+is_default(const struct schema_field *f, struct json_slot slot)
+{
+    struct wire_field v;
+    return !f->presence && !f->repeated && wire_next(slot.last, slot.end, &v) &&
+           (v.type == WIRE_BYTES ? v.bytes.n == 0 : v.bits == 0);
+}
+
+/* True when the field is left out. */
+static bool
+is_left_out(const struct json_writer *w, const struct schema_field *f, struct json_slot slot)
+{
+    if (UNLIKELY(w->style->emit == JSON_EMIT_NONE))
+        return !slot.first || is_default(f, slot);
+    if (slot.first || !f->presence)
+        return false;
+    return w->style->emit != JSON_EMIT_ALL || f->type != TYPE_MESSAGE || f->oneof >= 0 ||
+           f->message->wkt == WKT_VALUE; /* whose null is a value */
+}
+
 bool
 json_write_fields(struct json_writer *w, const struct schema_message *m, struct str wire,
                   bool first)
@@ -481,7 +504,7 @@ json_write_fields(struct json_writer *w, const struct schema_message *m, struct 
     for (uint32_t i = 0; i < m->field_count; i++) {
         const struct schema_field *f = &m->fields[i];
         struct json_slot slot = w->slots[base + i];
-        if (!slot.first && f->presence)
+        if (is_left_out(w, f, slot))
             continue;
         struct str key = f->key[w->style->names];
         char *to = json_write_space(w, key.n + 1);
@@ -563,9 +586,8 @@ json_encode_field(const struct schema *s, const struct schema_message *m,
     writer_init(&w, s, style, out, err);
     bool written = reserve_slots(&w, m->field_count);
     w.slot_count = m->field_count;
-    written = written && json_write_scan(&w, m, wire, 0) &&
-              (w.slots[f->index].first || !f->presence ? json_write_slot(&w, f, w.slots[f->index])
-                                                       : json_write_literal(&w, STR("null")));
+    written =
+        written && json_write_scan(&w, m, wire, 0) && json_write_slot(&w, f, w.slots[f->index]);
     writer_fini(&w);
     return written;
 }

@@ -11,6 +11,7 @@
 #include "gateway/cache.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
+#include "gateway/passed.h"
 #include "gateway/web/web.h"
 #include "gateway/websocket.h"
 
@@ -101,11 +102,24 @@ load_schema(struct gateway *gw, char *err, size_t err_size)
     if (!schema_load(&gw->schema, set, err, err_size) ||
         !route_table_init(&gw->routes, &gw->schema, err, err_size))
         return false;
-    gw->web = web_new(&gw->schema, &gw->routes, set, err, err_size);
+    gw->web = web_new(&gw->schema, &gw->routes, set, gw->emit, err, err_size);
     if (!gw->web)
         return false;
     gw->cache = *gw->cfg->redis_url ? cache_new(gw->cfg, set, err, err_size) : NULL;
     return gw->cache || !*gw->cfg->redis_url;
+}
+
+static bool
+parse_emit(const char *text, enum json_emit *ret)
+{
+    static const char *const names[] = {
+        [JSON_EMIT_PRIMITIVE] = "primitive", [JSON_EMIT_ALL] = "all", [JSON_EMIT_NONE] = "none"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum json_emit)i;
+            return true;
+        }
+    return false;
 }
 
 static bool
@@ -117,8 +131,14 @@ start(struct gateway *gw, char *err, size_t err_size)
                  STR_ARG(bad));
         return false;
     }
-    if (!load_schema(gw, err, err_size))
+    if (!parse_emit(gw->cfg->emit, &gw->emit)) {
+        snprintf(err, err_size, "emit: %s is not primitive, all or none", gw->cfg->emit);
         return false;
+    }
+    gw->passed = passed_new(gw->cfg, err, err_size);
+    if (!gw->passed || !load_schema(gw, err, err_size))
+        return false;
+    gw->routes.ignored_query = str_trim(str_of(gw->cfg->ignored_query));
     gw->metrics = metrics_new(&gw->schema);
     gw->websockets = websockets_new(gw);
     gw->guard = guard_new(gw->cfg->read_timeout, gw->loops);
@@ -145,6 +165,7 @@ stop(struct gateway *gw)
     if (gw->websockets)
         websockets_free(gw->websockets);
     exchange_spares_free(gw);
+    passed_free(gw->passed);
     guard_free(gw->guard);
     if (gw->metrics)
         metrics_free(gw->metrics);

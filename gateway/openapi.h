@@ -19,6 +19,7 @@ struct openapi_options {
     struct str examples;       /* web/examples.json; empty: none */
     const char *package;       /* services of this package are described: "luna.v1" */
     const char *version;       /* info.version */
+    enum json_emit emit;       /* how answers are written */
 };
 
 struct openapi;

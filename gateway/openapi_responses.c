@@ -82,6 +82,7 @@ static const struct failure {
      "It exists already, or another change came first."},
     {412, "PreconditionFailed", WITH_WORD, "FAILED_PRECONDITION", "Its state does not allow this."},
     {413, "TooLarge", WITH_BODY, "", "The body is larger than the limit."},
+    {406, "NotAcceptable", ALWAYS, "", "Accept takes none of the types of the answer."},
     {415, "WrongContentType", WITH_BODY, "", "The body is of a type that is not read."},
     {422, "BadField", ALWAYS, "", "A field of the request is wrong; the answer names it."},
     {429, "TooManyRequests", ALWAYS, "",

@@ -331,10 +331,10 @@ write_required(struct doc *d, const struct schema_message *m, enum json_names na
 {
     bool in_only = (use & USED_IN) && !(use & USED_OUT);
     bool out_only = (use & USED_OUT) && !(use & USED_IN);
-    bool open = false;
+    bool written = d->options->emit != JSON_EMIT_NONE, open = false;
     for (uint32_t i = 0; i < m->field_count; i++) {
         const struct schema_field *f = &m->fields[i];
-        bool wanted = (in_only && limits_of(f).required) || (out_only && !f->presence);
+        bool wanted = (in_only && limits_of(f).required) || (out_only && written && !f->presence);
         if (!wanted || is_in_path(b, f))
             continue;
         if (!open)

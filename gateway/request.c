@@ -2,6 +2,7 @@
 #include "base/uuid.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
+#include "gateway/passed.h"
 
 #define REQUEST_ID_MAX 128
 #define TRACEPARENT    55 /* "00-<32>-<16>-<2>" */
@@ -21,8 +22,8 @@ is_printable(struct str s)
     return true;
 }
 
-static void
-forward(struct request_headers *h, const char *key, struct str value)
+void
+request_forward(struct request_headers *h, const char *key, struct str value)
 {
     if (!is_printable(value))
         h->illegal = key;
@@ -105,7 +106,7 @@ read_known(struct request_headers *h, const char *name, const char *text, struct
     switch (name[0] | 0x20) {
     case 'a':
         if (strcasecmp(name, "accept") == 0)
-            h->accept = value;
+            accept_read(&h->accepted, value);
         else if (strcasecmp(name, "accept-encoding") == 0)
             read_accept_encoding(h, value);
         else if (strcasecmp(name, "access-control-request-method") == 0)
@@ -215,8 +216,17 @@ read_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_si
         return MHD_YES;
     for (size_t i = 0; i < ARRAY_LEN(forwarded_names); i++)
         if (strcasecmp(name, forwarded_names[i]) == 0)
-            forward(h, forwarded_names[i], value);
+            request_forward(h, forwarded_names[i], value);
     return MHD_YES;
+}
+
+bool
+request_forwards(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(forwarded_names); i++)
+        if (str_eq(name, str_of(forwarded_names[i])))
+            return true;
+    return false;
 }
 
 /* What is said of the body's length, and of the host, must be said once. */
@@ -300,18 +310,19 @@ request_add_own(struct exchange *x)
 {
     struct request_headers *h = &x->in;
     const char *peer = guard_peer(x->guarded);
-    h->forwarded_room = FORWARDED_MAX;
-    forward(h, "x-request-id", h->request_id);
-    forward(h, "traceparent", is_traceparent(h->traceparent) ? h->traceparent : new_traceparent(x));
+    h->forwarded_room = h->forwarded_max;
+    request_forward(h, "x-request-id", h->request_id);
+    request_forward(h, "traceparent",
+                    is_traceparent(h->traceparent) ? h->traceparent : new_traceparent(x));
     forwarded_settle(x, str_of(peer));
     struct str chain = str_of(arena_strdup(&x->arena, peer)); /* the connection may go first */
     if (h->forwarded_for.n > 0 && is_printable(h->forwarded_for))
         chain = str_of(arena_printf(&x->arena, STR_FMT ", %s", STR_ARG(h->forwarded_for), peer));
     if (chain.n > 0)
-        forward(h, "x-forwarded-for", chain);
-    forward(h, "x-forwarded-proto", h->forwarded_proto);
+        request_forward(h, "x-forwarded-for", chain);
+    request_forward(h, "x-forwarded-proto", h->forwarded_proto);
     if (h->forwarded_host.n > 0)
-        forward(h, "x-forwarded-host", h->forwarded_host);
+        request_forward(h, "x-forwarded-host", h->forwarded_host);
 }
 
 bool
@@ -343,9 +354,12 @@ request_read_headers(struct exchange *x)
     struct request_headers *h = &x->in;
     const struct config *cfg = x->gw->cfg;
     h->content_length = -1;
+    h->forwarded = h->few;
+    h->forwarded_max = FORWARDED_MAX;
     h->forwarded_room = FORWARDED_MAX - FORWARDED_OWN;
     h->bytes = x->path.n + x->query.n;
     MHD_get_connection_values_n(x->conn, MHD_HEADER_KIND, read_header, h);
+    passed_request(x);
     check_framing(h);
     if (!is_request_id(h->request_id))
         h->request_id = str_of(new_id(x));
@@ -366,13 +380,4 @@ bool
 media_type_is(struct str content_type, struct str type)
 {
     return str_ieq(str_trim(str_cut(&content_type, ';')), type);
-}
-
-bool
-accepts(struct str accept, struct str type)
-{
-    while (accept.p && accept.n > 0)
-        if (media_type_is(str_cut(&accept, ','), type))
-            return true;
-    return false;
 }

@@ -63,6 +63,7 @@ struct route_table {
     const struct route_binding **bindings; /* all, as declared */
     size_t binding_count;
     size_t binding_cap;
+    struct str ignored_query; /* names with commas, or "*": see route_bind */
 };
 
 struct route_match {
@@ -96,7 +97,8 @@ struct route_input {
 };
 
 /* Appends the request message to `out`: the body's fields, then those of path and query, which win.
- * Unknown, misplaced and repeated query parameters are refused by name. */
+ * Misplaced and repeated query parameters are refused by name, and so are unknown ones, but for
+ * those of ignored_query. */
 bool route_bind(const struct route_table *t, const struct route_match *m,
                 const struct route_input *in, struct arena *scratch, struct buf *out,
                 struct json_error *err) WARN_UNUSED;

@@ -142,6 +142,19 @@ is_first(struct bind *b, const struct schema_field *const *fields, unsigned n)
            json_keys_add(&b->seen, b->scratch, chain_name(b, fields, n - 1, leaf->oneof));
 }
 
+/* A parameter that the method does not have. */
+static bool
+unknown_parameter(struct bind *b, struct str name)
+{
+    struct str list = b->t->ignored_query;
+    if (str_eq(list, STR("*")))
+        return true;
+    while (list.p && list.n > 0)
+        if (str_eq(str_trim(str_cut(&list, ',')), name))
+            return true;
+    return refuse(b, name, "is not a parameter of this method");
+}
+
 static bool
 bind_parameter(struct bind *b, struct str name, struct str value)
 {
@@ -162,15 +175,14 @@ bind_parameter(struct bind *b, struct str name, struct str value)
         struct str part = str_cut(&rest, '.');
         const struct schema_field *f = m ? schema_field_find(m, part) : NULL;
         if (!f || n == ROUTE_FIELDS_MAX)
-            return refuse(b, name, "is not a parameter of this method");
+            return unknown_parameter(b, name);
         fields[n++] = f;
         m = f->message && f->message->wkt == WKT_NONE && !f->repeated ? f->message : NULL;
     }
     const struct schema_field *leaf = fields[n - 1];
     if (leaf->map != (key.p != NULL))
-        return refuse(b, name,
-                      leaf->map ? "needs a key: name[key]=value"
-                                : "is not a parameter of this method");
+        return leaf->map ? refuse(b, name, "needs a key: name[key]=value")
+                         : unknown_parameter(b, name);
     if (is_bound(b, fields, n))
         return refuse(b, name, "is taken from the path or the body, not from the query");
     if (!leaf->map && leaf->message && !schema_is_text(leaf->message))

@@ -387,10 +387,10 @@ stream_start(struct exchange *x, struct str message)
     ASSERT(s);
     s->x = x;
     s->last = s->taken_at = clock_now();
-    s->format = frames_used(x)                                                     ? FORMAT_FRAMES
-                : strcmp(b->method->output->full_name, "google.api.HttpBody") == 0 ? FORMAT_BYTES
-                : accepts(x->in.accept, STR("text/event-stream"))                  ? FORMAT_SSE
-                                                                                   : FORMAT_NDJSON;
+    s->format = frames_used(x)                         ? FORMAT_FRAMES
+                : answer_is_bytes(b)                   ? FORMAT_BYTES
+                : accept_likes_events(&x->in.accepted) ? FORMAT_SSE
+                                                       : FORMAT_NDJSON;
     buf_init(&s->pending, (size_t)gw->cfg->max_answer + 2 * PENDING_ENOUGH);
     list_init(&s->flush.node);
     s->flush.run = on_flush;

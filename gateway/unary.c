@@ -1,5 +1,6 @@
 /* Calls with one request message; those with one answer to their end. */
 #include "gateway/cache.h"
+#include "gateway/form.h"
 #include "gateway/frames.h"
 #include "gateway/guard.h"
 #include "gateway/stream.h"
@@ -40,7 +41,6 @@ deadline_of(const struct exchange *x)
 static bool
 write_answer(struct exchange *x, struct str wire, struct json_error *err)
 {
-    const struct schema_message *m = x->match.binding->method->output;
     if (answer_queued(x))
         return true;
     if (x->protocol == PROTOCOL_CONNECT_PROTO) {
@@ -54,7 +54,7 @@ write_answer(struct exchange *x, struct str wire, struct json_error *err)
         frames_put_end(x, NULL, &x->out);
         return !x->out.overflow;
     }
-    if (strcmp(m->full_name, "google.api.HttpBody") == 0 && x->protocol == PROTOCOL_REST)
+    if (answer_is_bytes(x->match.binding) && x->protocol == PROTOCOL_REST)
         return answer_http_body(x, wire, &x->out);
     x->content_type = "application/json";
     return answer_encode(x, wire, &x->out, err);
@@ -163,6 +163,34 @@ unary_again(struct exchange *x)
 
 /* ---- the request ---- */
 
+/* For form.h: the file of a form, which is kept as a whole body is. */
+static bool
+take_file(void *arg, struct str bytes, bool first)
+{
+    struct buf *file = arg;
+    (void)first;
+    buf_put(file, bytes.p, bytes.n);
+    return true;
+}
+
+/* The bytes that the body is, or that a form has in it; they are appended to the message. */
+static bool
+put_file(struct exchange *x, struct str body, struct buf *message)
+{
+    struct buf file;
+    if (!form_wanted(x)) {
+        upload_put_bytes(x, body, true, message);
+        return true;
+    }
+    buf_init(&file, body.n);
+    struct form *form = form_new(x, take_file, &file);
+    if (form && form_feed(form, body) && form_end(form))
+        upload_put_bytes(x, (struct str){file.data, file.len}, true, message);
+    form_free(form);
+    buf_fini(&file);
+    return !x->refused;
+}
+
 static bool
 make_message(struct exchange *x, struct buf *message)
 {
@@ -175,9 +203,11 @@ make_message(struct exchange *x, struct buf *message)
         buf_put(message, body.p, body.n);
         return true;
     }
+    bool file = upload_takes_bytes(x->match.binding) && x->protocol == PROTOCOL_REST;
+    if (file && !put_file(x, body, message))
+        return false;
     struct route_input in = {.query = x->query, .body = body};
-    if (upload_takes_bytes(x->match.binding) && x->protocol == PROTOCOL_REST) {
-        upload_put_bytes(x, body, true, message);
+    if (file) {
         if (route_bind_path(&x->gw->routes, &x->match, &in, &x->arena, message, &err))
             return true;
     } else if (route_bind(&x->gw->routes, &x->match, &in, &x->arena, message, &err)) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gateway/early.h"
+#include "gateway/form.h"
 #include "gateway/guard.h"
 #include "gateway/sendq.h"
 #include "gateway/splitter.h"
@@ -17,7 +18,8 @@ enum { HTTP_BODY_CONTENT_TYPE = 1, HTTP_BODY_DATA = 2 };
 struct upload {
     pthread_mutex_t lock;
     struct exchange *x;
-    bool bytes; /* google.api.HttpBody; otherwise JSON through `split` */
+    bool bytes;        /* google.api.HttpBody; otherwise JSON through `split` */
+    struct form *form; /* which the bytes are in; NULL: they are the body */
     struct splitter split;
     struct sendq queue;
     struct buf prefix; /* the fields of path and query, for the first message */
@@ -221,12 +223,43 @@ take_bytes(struct upload *u, struct str *rest)
     return true;
 }
 
+static bool bind_prefix(struct exchange *x, struct upload *u);
+
+/* For form.h: path and fields are known when the file begins. */
+static bool
+take_file(void *arg, struct str bytes, bool first)
+{
+    struct upload *u = arg;
+    if (first && !bind_prefix(u->x, u))
+        return false;
+    return bytes.n == 0 || send_bytes(u, bytes);
+}
+
+static bool
+take_form(struct upload *u, struct str *rest)
+{
+    while (rest->n > 0 && !sendq_full(&u->queue)) {
+        size_t n = rest->n < CHUNK_BYTES ? rest->n : CHUNK_BYTES;
+        if (!form_feed(u->form, (struct str){rest->p, n})) {
+            fail_request(u);
+            return false;
+        }
+        rest->p += n;
+        rest->n -= n;
+    }
+    return true;
+}
+
 /* What the body's end completes. */
 static void
 take_end(struct upload *u)
 {
     struct str text;
     if (u->bytes) {
+        if (u->form && !form_end(u->form)) {
+            fail_request(u);
+            return;
+        }
         if (!u->begun && !send_bytes(u, STR("")))
             return;
     } else {
@@ -310,7 +343,9 @@ take_data(struct exchange *x, const char *data, size_t *size)
     enum MHD_Result go_on = MHD_YES;
     pthread_mutex_lock(&u->lock);
     count_bytes(u, rest.n);
-    bool taken = !u->ready && (u->bytes ? take_bytes(u, &rest) : take_texts(u, &rest));
+    bool taken = !u->ready && (u->form    ? take_form(u, &rest)
+                               : u->bytes ? take_bytes(u, &rest)
+                                          : take_texts(u, &rest));
     if (taken && rest.n > 0)
         suspend(u);
     if (u->ready) {
@@ -362,10 +397,13 @@ choose_form(struct exchange *x, struct upload *u)
     u->bytes = upload_takes_bytes(x->match.binding);
     splitter_init(&u->split, lines ? SPLITTER_LINES : SPLITTER_VALUES,
                   (size_t)x->gw->cfg->max_body);
+    if (u->bytes && form_wanted(x))
+        return (u->form = form_new(x, take_file, u)) != NULL;
     if (u->bytes || lines || type.n == 0 || media_type_is(type, STR("application/json")))
         return true;
     answer_refuse(x, REASON_WRONG_CONTENT_TYPE, NULL,
-                  "the body must be application/x-ndjson, or application/json");
+                  "the body must be application/x-ndjson, or application/json, not " STR_FMT,
+                  STR_ARG(type));
     return false;
 }
 
@@ -393,7 +431,7 @@ upload_start(struct exchange *x)
     buf_init(&u->prefix, (size_t)gw->cfg->max_headers * 2);
     buf_init(&u->answer, (size_t)gw->cfg->max_answer);
     sendq_init(&u->queue, &x->call, (size_t)gw->cfg->max_body * 2);
-    if (!choose_form(x, u) || !bind_prefix(x, u) || !unary_admit(x)) {
+    if (!choose_form(x, u) || !(u->form || bind_prefix(x, u)) || !unary_admit(x)) {
         upload_free(u);
         return false;
     }
@@ -426,6 +464,7 @@ upload_free(struct upload *u)
 {
     if (!u)
         return;
+    form_free(u->form);
     splitter_fini(&u->split);
     sendq_fini(&u->queue);
     buf_fini(&u->prefix);

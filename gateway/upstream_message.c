@@ -155,7 +155,7 @@ add_pair(struct upstream_call *c, struct upstream_metadata *m, struct str name, 
         }
         m->pairs[m->count++] = (struct upstream_pair){
             {arena_strndup(&c->arena, name.p, name.n), name.n},
-            {arena_strndup(&c->arena, value.n ? value.p : "", value.n), value.n}};
+            {arena_memdup(&c->arena, value.n ? value.p : "", value.n), value.n}};
     }
     buf_fini(&plain);
 }

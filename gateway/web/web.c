@@ -142,11 +142,14 @@ add_docs(struct web *w)
 
 static bool
 make(struct web *w, const struct schema *s, const struct route_table *routes, struct str set,
-     char *err, size_t err_size)
+     enum json_emit emit, char *err, size_t err_size)
 {
     struct str examples = FILE_OF(examples_json), none = STR("");
-    struct openapi_options options = {
-        .descriptor_set = set, .examples = examples, .package = PACKAGE, .version = LUNA_VERSION};
+    struct openapi_options options = {.descriptor_set = set,
+                                      .examples = examples,
+                                      .package = PACKAGE,
+                                      .version = LUNA_VERSION,
+                                      .emit = emit};
     w->openapi = openapi_new(s, routes, &options, err, err_size);
     buf_init(&w->reference, PAGE_MAX);
     if (!w->openapi ||
@@ -169,13 +172,13 @@ make(struct web *w, const struct schema *s, const struct route_table *routes, st
 }
 
 struct web *
-web_new(const struct schema *s, const struct route_table *routes, struct str set, char *err,
-        size_t err_size)
+web_new(const struct schema *s, const struct route_table *routes, struct str set,
+        enum json_emit emit, char *err, size_t err_size)
 {
     struct web *w = calloc(1, sizeof(*w));
     ASSERT(w);
     arena_init(&w->arena, 64 << 10);
-    if (make(w, s, routes, set, err, err_size))
+    if (make(w, s, routes, set, emit, err, err_size))
         return w;
     web_free(w);
     return NULL;

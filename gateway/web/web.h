@@ -33,7 +33,7 @@ struct web;
  * schema was loaded from; all three must outlive the result. NULL: a built-in file is broken, and
  * `err` says which. Takes tens of milliseconds. */
 struct web *web_new(const struct schema *s, const struct route_table *routes, struct str set,
-                    char *err, size_t err_size);
+                    enum json_emit emit, char *err, size_t err_size);
 void web_free(struct web *w);
 
 /* The page of a path without its query, with or without a slash at its end; NULL: there is none.

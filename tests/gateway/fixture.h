@@ -69,6 +69,15 @@ class GatewayProcess
     int port = 0;
 };
 
+// The exit status of a gateway that its settings keep from starting.
+inline int
+exit_status_with(const std::string &setting)
+{
+    std::string command = "timeout 20 " GATEWAY " --listen-address=127.0.0.1:0 '" + setting + "'";
+    int status = std::system(command.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 inline const codec::Codec &
 types()
 {

@@ -25,7 +25,7 @@ class Pages : public testing::Test
                           luna_descriptor_set_with_source_size};
         ASSERT_TRUE(schema_load(&schema_, set, err, sizeof(err))) << err;
         ASSERT_TRUE(route_table_init(&routes_, &schema_, err, sizeof(err))) << err;
-        web_ = web_new(&schema_, &routes_, set, err, sizeof(err));
+        web_ = web_new(&schema_, &routes_, set, JSON_EMIT_PRIMITIVE, err, sizeof(err));
         ASSERT_TRUE(web_) << err;
     }
     static void TearDownTestSuite()

@@ -78,7 +78,7 @@ struct Document {
             !route_table_init(&routes, &s, err, sizeof(err)))
             std::abort();
         struct openapi_options options = {codec::to_str(set), codec::to_str(examples), package,
-                                          "1.2.3"};
+                                          "1.2.3", JSON_EMIT_PRIMITIVE};
         struct openapi *o = openapi_new(&s, &routes, &options, err, sizeof(err));
         error = err;
         if (o) {
