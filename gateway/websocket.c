@@ -115,7 +115,7 @@ keep_metadata(struct exchange *x)
 {
     for (size_t i = 0; i < x->in.forwarded_count; i++) {
         struct str *v = &x->in.forwarded[i].value;
-        v->p = arena_strndup(&x->arena, v->p, v->n);
+        v->p = arena_memdup(&x->arena, v->p, v->n); /* binary ones hold any bytes */
     }
     x->in.request_id.p = arena_strndup(&x->arena, x->in.request_id.p, x->in.request_id.n);
     x->in.content_type = STR("");

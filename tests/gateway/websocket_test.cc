@@ -69,6 +69,21 @@ TEST_F(WebSockets, TalkBothWays)
     }
 }
 
+TEST_F(WebSockets, PassOnHeadersThatAreListed)
+{
+    begin({"--request-headers=x-raw-bin"});
+    plan_echo();
+    WebSocket ws(gateway->port, "/v1/chat", "X-Raw-Bin: AAH/\r\n");
+    ws.text("{\"name\":\"x\"}");
+    EXPECT_EQ(ws.next().opcode, TEXT);
+    ws.text("");
+    EXPECT_EQ(ws.next().opcode, CLOSE);
+    EXPECT_TRUE(streams.wait([](const Seen &s) {
+        auto raw = s.metadata.find("x-raw-bin");
+        return raw != s.metadata.end() && raw->second == std::string("\x00\x01\xff", 3);
+    }));
+}
+
 TEST_F(WebSockets, TakeFragmentsAndLargeMessages)
 {
     begin();
