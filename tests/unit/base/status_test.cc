@@ -75,7 +75,7 @@ TEST(Status, HasTheNamesOfGrpc)
 TEST(Reason, AnswersTheHttpCodeOfItsStatus)
 {
     const std::map<status, std::set<int>> codes = {
-        {INVALID_ARGUMENT, {422, 400, 415}},
+        {INVALID_ARGUMENT, {422, 400, 406, 415}},
         {UNAUTHENTICATED, {401, 403}},
         {PERMISSION_DENIED, {403}},
         {NOT_FOUND, {404}},
