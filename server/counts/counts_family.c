@@ -138,12 +138,6 @@ opt_id(int64_t id)
     return db_opt(id != 0, db_int8(id));
 }
 
-static struct db_arg
-opt_etag(usec_t updated_at)
-{
-    return db_opt(updated_at != 0, db_timestamptz(updated_at));
-}
-
 /* ---- spaces ---------------------------------------------------------------------------------- */
 
 static enum status
@@ -234,13 +228,13 @@ update_space_in_tx(struct ctx *ctx, void *arg)
     if (st == OK && c->has_parent && c->parent_id != old.parent_id)
         st = change_parent(ctx, c->space_id, c->parent_id);
     if (st == OK)
-        st =
-            db_maybe(ctx, &sql_counts_update_space,
-                     DB_ARGS(db_int8(ctx->who.account_id), db_int8(c->space_id), db_text(c->name),
-                             db_bool(c->has_capacity),
-                             db_opt(c->capacity != 0, db_int4(c->capacity)), db_bool(c->has_parent),
-                             opt_id(c->parent_id), db_text(c->time_zone), opt_etag(c->updated_at)),
-                     u->ret, &found);
+        st = db_maybe(ctx, &sql_counts_update_space,
+                      DB_ARGS(db_int8(ctx->who.account_id), db_int8(c->space_id), db_text(c->name),
+                              db_bool(c->has_capacity),
+                              db_opt(c->capacity != 0, db_int4(c->capacity)),
+                              db_bool(c->has_parent), opt_id(c->parent_id), db_text(c->time_zone),
+                              db_timestamptz_or_null(c->updated_at)),
+                      u->ret, &found);
     return st != OK || found ? st : fail_plain(ctx, CHANGED_MEANWHILE);
 }
 
@@ -398,7 +392,7 @@ counts_update_doorway(struct ctx *ctx, const struct counts_doorway_change *c,
             db_maybe(ctx, &sql_counts_update_doorway,
                      DB_ARGS(db_int8(ctx->who.account_id), db_int8(c->doorway_id), db_text(c->name),
                              opt_id(c->has_ingress ? ingress : 0), db_bool(c->has_egress),
-                             opt_id(c->egress_space_id), opt_etag(c->updated_at)),
+                             opt_id(c->egress_space_id), db_timestamptz_or_null(c->updated_at)),
                      ret, &found);
     if (st == OK && found)
         tell_all(ctx);
@@ -478,7 +472,7 @@ counts_update_dpu(struct ctx *ctx, const struct counts_dpu_change *c, struct cou
     if (st == OK)
         st = db_maybe(ctx, &sql_counts_update_dpu,
                       DB_ARGS(db_int8(ctx->who.account_id), db_int4(c->dpu_id), db_text(c->name),
-                              db_text(c->serial), opt_etag(c->updated_at)),
+                              db_text(c->serial), db_timestamptz_or_null(c->updated_at)),
                       ret, &found);
     return st != OK ? st : changed(ctx, &dpus, c->dpu_id, found, ret, sizeof(*ret));
 }

@@ -155,6 +155,13 @@ db_timestamptz(usec_t v)
     return db_int_(DB_TIMESTAMPTZ, v);
 }
 
+/* 0: NULL. */
+static inline struct db_arg
+db_timestamptz_or_null(usec_t v)
+{
+    return db_opt(v != 0, db_timestamptz(v));
+}
+
 static inline struct db_arg
 db_date(int32_t days)
 {

@@ -95,9 +95,8 @@ quota_plan_delete(struct ctx *ctx, int64_t plan_id, usec_t updated_at)
 {
     struct plan now;
     int64_t n = 0;
-    enum status st =
-        db_exec(ctx, &sql_quota_delete_plan,
-                DB_ARGS(db_int8(plan_id), db_opt(updated_at != 0, db_timestamptz(updated_at))), &n);
+    enum status st = db_exec(ctx, &sql_quota_delete_plan,
+                             DB_ARGS(db_int8(plan_id), db_timestamptz_or_null(updated_at)), &n);
     if (st != OK || n > 0)
         return st;
     st = quota_plan_get(ctx, plan_id, &now);
@@ -111,10 +110,10 @@ quota_plan_assign(struct ctx *ctx, int64_t account_id, int64_t plan_id, usec_t u
     bool found = false;
     if (account_id <= 0)
         return fail_field(ctx, "account_id", "must be positive");
-    enum status st = db_maybe(ctx, &sql_quota_set_plan,
-                              DB_ARGS(db_int8(account_id), db_int8(plan_id),
-                                      db_opt(updated_at != 0, db_timestamptz(updated_at))),
-                              ret, &found);
+    enum status st =
+        db_maybe(ctx, &sql_quota_set_plan,
+                 DB_ARGS(db_int8(account_id), db_int8(plan_id), db_timestamptz_or_null(updated_at)),
+                 ret, &found);
     if (st != OK || found)
         return st;
     st = quota_account(ctx, account_id, ret);

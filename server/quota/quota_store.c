@@ -108,8 +108,7 @@ quota_store_insert_key(struct ctx *ctx, const struct new_key *key, struct api_ke
                   DB_ARGS(db_int8(key->account_id), db_bytea(key->hash, API_KEY_HASH),
                           db_text(key->prefix), db_text(quota_role_name(key->role)),
                           db_array_of(DB_TEXT_ARRAY, key->scopes, NULL, key->scope_count),
-                          db_text(key->name),
-                          db_opt(key->expires_at != 0, db_timestamptz(key->expires_at))),
+                          db_text(key->name), db_timestamptz_or_null(key->expires_at)),
                   REASON_INTERNAL_ERROR, ret);
 }
 
@@ -146,9 +145,8 @@ enum status
 quota_store_delete_account(struct ctx *ctx, int64_t account_id, usec_t updated_at, bool *ret_found)
 {
     int64_t n = 0;
-    enum status st = db_exec(
-        ctx, &sql_quota_delete_account,
-        DB_ARGS(db_int8(account_id), db_opt(updated_at != 0, db_timestamptz(updated_at))), &n);
+    enum status st = db_exec(ctx, &sql_quota_delete_account,
+                             DB_ARGS(db_int8(account_id), db_timestamptz_or_null(updated_at)), &n);
     if (st == OK)
         *ret_found = n > 0;
     return st;
@@ -170,7 +168,7 @@ quota_store_rotate_key(struct ctx *ctx, int64_t account_id, int64_t key_id, cons
     return db_maybe(ctx, &sql_quota_rotate_key,
                     DB_ARGS(db_int8(account_id), db_int8(key_id), db_bytea(hash, API_KEY_HASH),
                             db_text(prefix), db_int4(grace_seconds),
-                            db_opt(updated_at != 0, db_timestamptz(updated_at))),
+                            db_timestamptz_or_null(updated_at)),
                     ret, ret_found);
 }
 
@@ -196,10 +194,10 @@ enum status
 quota_store_revoke_key(struct ctx *ctx, int64_t account_id, int64_t key_id, usec_t updated_at,
                        struct api_key *ret, bool *ret_found)
 {
-    return db_maybe(ctx, &sql_quota_revoke_key,
-                    DB_ARGS(db_int8(account_id), db_int8(key_id),
-                            db_opt(updated_at != 0, db_timestamptz(updated_at))),
-                    ret, ret_found);
+    return db_maybe(
+        ctx, &sql_quota_revoke_key,
+        DB_ARGS(db_int8(account_id), db_int8(key_id), db_timestamptz_or_null(updated_at)), ret,
+        ret_found);
 }
 
 static const char *const role_names[] = {[ROLE_NONE] = "none",
