@@ -36,6 +36,13 @@ cors_origin_may(const struct exchange *x, struct str host)
     return !x->in.origin || allowed_origin(x) || (own && str_ieq(str_of(own + 3), host));
 }
 
+/* The names of a header's list, with those that settings add. */
+static const char *
+with_listed(struct exchange *x, const char *names, const char *more)
+{
+    return *more ? arena_printf(&x->arena, "%s%s", names, more) : names;
+}
+
 void
 cors_headers(struct exchange *x)
 {
@@ -49,9 +56,8 @@ cors_headers(struct exchange *x)
     if (!origin)
         return;
     answer_header(x, "Access-Control-Allow-Origin", origin);
-    answer_header(
-        x, "Access-Control-Expose-Headers",
-        arena_printf(&x->arena, "%s%s", EXPOSED_HEADERS, passed_answer_names(x->gw->passed)));
+    answer_header(x, "Access-Control-Expose-Headers",
+                  with_listed(x, EXPOSED_HEADERS, passed_answer_names(x->gw->passed)));
 }
 
 void
@@ -62,8 +68,7 @@ cors_options(struct exchange *x, const char *allow)
     if (!x->in.request_method || !allowed_origin(x))
         return;
     answer_header(x, "Access-Control-Allow-Methods", allow);
-    answer_header(
-        x, "Access-Control-Allow-Headers",
-        arena_printf(&x->arena, "%s%s", ALLOWED_HEADERS, passed_request_names(x->gw->passed)));
+    answer_header(x, "Access-Control-Allow-Headers",
+                  with_listed(x, ALLOWED_HEADERS, passed_request_names(x->gw->passed)));
     answer_header(x, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE);
 }

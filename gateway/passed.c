@@ -30,10 +30,8 @@ static bool
 is_one_of(struct str name, const char *const *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        size_t size = strlen(list[i]);
-        bool prefix = list[i][size - 1] == '-';
-        struct str start = {name.p, prefix && name.n > size ? size : name.n};
-        if (str_eq(start, (struct str){list[i], size}))
+        struct str one = str_of(list[i]);
+        if (one.p[one.n - 1] == '-' ? str_starts(name, one) : str_eq(name, one))
             return true;
     }
     return false;
@@ -302,7 +300,10 @@ pass_back(struct exchange *x, const struct upstream_metadata *m, bool trailers, 
 void
 passed_answer(struct exchange *x)
 {
+    const struct passed *p = x->gw->passed;
     size_t left = ANSWER_BYTES;
+    if (p->answer.count == 0 && !p->prefixes)
+        return;
     pass_back(x, &x->call.headers, false, &left);
     pass_back(x, &x->call.trailers, true, &left);
 }
