@@ -68,16 +68,12 @@ def on_disk():
 
 def load(bench, port, *words):
     """The numbers that counts_bench prints."""
-    out = subprocess.run([bench.program("counts_bench"), f"127.0.0.1:{port}", os.environ["LUNA_DEMO_KEY"],
-                          *[str(w) for w in words]], capture_output=True, text=True, check=True)
-    return [float(x) for x in out.stdout.split()]
+    return [float(x) for x in bench.output("counts_bench", f"127.0.0.1:{port}", os.environ["LUNA_DEMO_KEY"], *words).split()]
 
 
 def calls(bench, port, *words):
     """Calls/s of counts_load: 256 in flight."""
-    out = subprocess.run([bench.program("counts_load"), str(port), os.environ["LUNA_DEMO_KEY"], *[str(w) for w in words]],
-                         capture_output=True, text=True, check=True)
-    return float(out.stdout)
+    return float(bench.output("counts_load", port, os.environ["LUNA_DEMO_KEY"], *words))
 
 
 def pgbench_insert(bench, who, seconds=5):

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import urllib.request
 
 from bench_spine import FILTER, FILTER_100, GET_ACCOUNT, server_env, wait_healthy
@@ -137,7 +136,7 @@ def latency(bench, stack):
 
 
 def codec(bench):
-    out = subprocess.run([bench.program("gateway_json_bench"), "1"], capture_output=True, text=True, check=True)
-    for name, ours, theirs in re.findall(r"^(.{28}) ours\s+([0-9.]+) us  json_util\s+([0-9.]+) us", out.stdout, re.M):
+    out = bench.output("gateway_json_bench", 1)
+    for name, ours, theirs in re.findall(r"^(.{28}) ours\s+([0-9.]+) us  json_util\s+([0-9.]+) us", out, re.M):
         goal = {"reach": 5} if re.match(r"parse 100 doubles|print 150 rows", name) else {}
         bench.add("codec: " + name.strip(), 1e6 / float(ours), "/s", 1e6 / float(theirs), "protobuf C++ json_util", **goal)

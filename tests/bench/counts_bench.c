@@ -240,8 +240,10 @@ run_burst(int64_t streams)
     atomic_store(&b.over, true);
     pthread_join(ids[WATCHERS], NULL); /* the watchers end with the process */
     const size_t n = atomic_load(&b.told);
-    if (n == 0)
+    if (n == 0) {
+        fprintf(stderr, "counts_bench: no probe was told of\n");
         exit(1);
+    }
     qsort(b.delays, n, sizeof(b.delays[0]), compare_delays);
     printf("%.1f %.1f\n", rate, b.delays[n * 99 / 100]);
 }

@@ -192,14 +192,18 @@ class Bench:
         found = sorted(os.path.join(base, v, "bin", "pgbench") for v in os.listdir(base))
         return found[-1]
 
+    def output(self, program, *args):
+        """What one of our bench programs prints; why it failed is shown."""
+        return subprocess.run([self.program(program), *[str(a) for a in args]], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
+
     def print_numbers(self, program, *args):
         """Runs one of our bench programs, which prints `name value unit` lines; gives {name: (value, unit)}."""
-        out = subprocess.run([self.program(program), *args], capture_output=True, text=True, check=True)
         numbers = {}
-        for line in out.stdout.splitlines():
+        for line in self.output(program, *args).splitlines():
             m = re.fullmatch(r"([a-z0-9_]+) ([0-9.eE+-]+) (\S+)", line.strip())
             if m:
                 numbers[m.group(1)] = (float(m.group(2)), m.group(3))
         if not numbers:
-            raise RuntimeError(f"{program} printed no numbers:\n{out.stdout}\n{out.stderr}")
+            raise RuntimeError(f"{program} printed no numbers")
         return numbers
