@@ -15,6 +15,14 @@ class Leaving : public GatewayTest
         r.hold = std::chrono::milliseconds(20000);
         return r;
     }
+    // More than sockets hold for one who takes nothing.
+    Reply flood()
+    {
+        Reply r;
+        r.messages.assign(
+            3000, wire("luna.testing.Book", "{\"title\":\"" + std::string(10000, 'a') + "\"}"));
+        return r;
+    }
     Reply slow(int ms)
     {
         Reply r;
@@ -125,10 +133,7 @@ TEST_F(Leaving, WithoutAWordIsNoticed)
 TEST_F(Leaving, ByTakingNothing)
 {
     start({"--idle-timeout=1s", "--heartbeat=500ms"});
-    Reply r;
-    r.messages.assign(3000,
-                      wire("luna.testing.Book", "{\"title\":\"" + std::string(10000, 'a') + "\"}"));
-    reply(r);
+    reply(flood());
     Connection stuck(gateway->port);
     stuck.send(watch + "\r\n");
     EXPECT_TRUE(cancelled(1, 6));
@@ -138,10 +143,7 @@ TEST_F(Leaving, ByTakingNothing)
 TEST_F(Leaving, ByTakingNothingDoesNotHoldUpTheEnd)
 {
     start({"--drain-timeout=200ms"});
-    Reply r;
-    r.messages.assign(3000,
-                      wire("luna.testing.Book", "{\"title\":\"" + std::string(10000, 'a') + "\"}"));
-    reply(r);
+    reply(flood());
     Connection stuck(gateway->port);
     stuck.send(watch + "\r\n");
     ASSERT_TRUE(called());

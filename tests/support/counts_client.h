@@ -4,11 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "luna/v1/counts.client.h"
+#include "support/luna_channel.h"
 
 class counts_client
 {
@@ -123,13 +123,7 @@ class counts_client
     std::string why;
 
   private:
-    struct channel_free {
-        void operator()(luna_channel *c) const
-        {
-            luna_channel_free(c);
-        }
-    };
-    std::unique_ptr<luna_channel, channel_free> channel_;
+    channel_ptr channel_;
 };
 
 /* Messages of readings for IngestReadings, with their memory. */
