@@ -203,7 +203,8 @@ watch(void *arg)
     req.n_space_ids = 10;
     struct luna_stream *s = luna_counts_watch_counts(arg, NULL, &req);
     int64_t count = 0;
-    while (!atomic_load(&b.over) && luna_counts_watch_counts_recv(s, &resp) == LUNA_OK) {
+    while (!atomic_load(&b.over)) {
+        check(luna_counts_watch_counts_recv(s, &resp), "WatchCounts");
         if (!takes_time || resp->space_id != b.probe_space)
             continue;
         const nsec_t now = clock_now();
