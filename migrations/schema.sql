@@ -447,8 +447,14 @@ CREATE FUNCTION public.luna_counts_parts(account bigint, space bigint, known tim
         ) side
         GROUP BY side.doorway_id
     ) door
-    JOIN counts_assignment a ON a.account_id = account AND a.doorway_id = door.doorway_id
-    WHERE door.sign <> 0 AND a.recorded_at <= known AND (a.superseded_at IS NULL OR a.superseded_at > known)
+    CROSS JOIN LATERAL (
+        SELECT t.dpu_id, t.starts_at, t.ends_at
+        FROM counts_assignment t
+        WHERE t.account_id = account AND t.doorway_id = door.doorway_id AND t.recorded_at <= known
+            AND (t.superseded_at IS NULL OR t.superseded_at > known)
+        OFFSET 0
+    ) a
+    WHERE door.sign <> 0
 $$;
 ALTER FUNCTION public.luna_counts_parts(account bigint, space bigint, known timestamp with time zone) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_parts_known(account bigint, space bigint, known timestamp with time zone) RETURNS TABLE(doorway_id bigint, dpu_id integer, sign integer, starts_at timestamp with time zone, ends_at timestamp with time zone)
@@ -489,8 +495,14 @@ CREATE FUNCTION public.luna_counts_parts_known(account bigint, space bigint, kno
                 AND e.until > known AND e.until < side.until) = 0
         GROUP BY side.doorway_id
     ) door
-    JOIN counts_assignment a ON a.account_id = account AND a.doorway_id = door.doorway_id
-    WHERE door.sign <> 0 AND a.recorded_at <= known AND (a.superseded_at IS NULL OR a.superseded_at > known)
+    CROSS JOIN LATERAL (
+        SELECT t.dpu_id, t.starts_at, t.ends_at
+        FROM counts_assignment t
+        WHERE t.account_id = account AND t.doorway_id = door.doorway_id AND t.recorded_at <= known
+            AND (t.superseded_at IS NULL OR t.superseded_at > known)
+        OFFSET 0
+    ) a
+    WHERE door.sign <> 0
 $$;
 ALTER FUNCTION public.luna_counts_parts_known(account bigint, space bigint, known timestamp with time zone) OWNER TO postgres;
 CREATE FUNCTION public.luna_counts_prefix(account bigint, dpu integer, t timestamp with time zone, fore timestamp with time zone) RETURNS TABLE(n bigint, net bigint)

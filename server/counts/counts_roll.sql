@@ -97,8 +97,12 @@ FROM (
     UNION ALL
     SELECT r.at, 1, p.sign * sign(r.tag)::bigint
     FROM luna_counts_parts_known($1, $2, $5) p
-    JOIN counts_reading r ON r.account_id = $1 AND r.dpu_id = p.dpu_id AND r.at >= p.starts_at AND r.at < p.ends_at
-    WHERE r.at >= $3 AND r.at < $4 AND r.received_at <= $5
+    CROSS JOIN LATERAL (
+        SELECT q.at, q.tag FROM counts_reading q
+        WHERE q.account_id = $1 AND q.dpu_id = p.dpu_id AND q.at >= p.starts_at AND q.at < p.ends_at
+            AND q.at >= $3 AND q.at < $4 AND q.received_at <= $5
+        OFFSET 0
+    ) r
 ) s
 WHERE s.n > 0
 ORDER BY s.at;

@@ -1,12 +1,16 @@
 -- What the layer itself says to Postgres.
 
--- Settings of a new session. Not by the `options` of the connection, which poolers refuse.
+-- Settings of a new session. Not by the `options` of the connection, which poolers refuse. A session keeps its plans,
+-- and one made while a table was empty would read all of it once it is full: each statement goes by an index whatever
+-- the statistics say. The price of the rare scan without one is not to start the JIT compiler.
 -- name: db_session :one
 -- params: text, text
 -- row: db_text
 -- write
 SELECT set_config('statement_timeout', $1, false) ||
-       set_config('idle_in_transaction_session_timeout', $2, false) AS value;
+       set_config('idle_in_transaction_session_timeout', $2, false) ||
+       set_config('enable_seqscan', 'off', false) ||
+       set_config('jit', 'off', false) AS value;
 
 -- Who is asking, for the rest of the transaction.
 -- name: db_identity :one
