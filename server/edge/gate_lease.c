@@ -7,14 +7,19 @@
 #include "edge/gate_state.h"
 
 #define LEASE_TIME MSEC(100)
-#define LEASE_ROOM 64 /* a lease is taken while the quota holds this many of them */
-#define RATE_ROOM  4  /* and the burst of the account's rate that many */
+#define LEASE_QUICK                                                                 \
+    (LEASE_TIME / 4)   /* one that is half spent sooner is followed by a larger one \
+                        */
+#define LEASE_FIRST 16 /* the part of the largest one that is taken first */
+#define LEASE_ROOM  64 /* a lease is taken while the quota holds this many of them */
+#define RATE_ROOM   4  /* and the burst of the account's rate that many */
+#define COST_ROOM   4  /* and it serves so many calls at least */
 
 static bool
 could_lease(const struct gate_request *req)
 {
     if (req->dry_run || req->max_calls > 0 || !req->charge_quota || req->cost < 1 ||
-        req->cost >= gate_settings.lease || req->limit_count > 1)
+        req->cost * COST_ROOM > gate_settings.lease || req->limit_count > 1)
         return false;
     return req->limit_count == 0 || strcmp(req->limits[0].name, "account") == 0;
 }
@@ -47,19 +52,37 @@ spend(struct quota_gate *g, struct gate_account *a, const struct gate_request *r
     l->units -= req->cost;
     if (l->units == 0)
         list_remove(&l->link);
-    *ret = l->as_of;
+    /* No more of it than there is: the rest is most of it. */
+    memcpy(ret, &l->as_of, offsetof(struct gate_decision, limits));
     ret->quota_remaining += l->units;
-    for (size_t i = 0; i < req->limit_count; i++)
+    for (size_t i = 0; i < req->limit_count; i++) {
+        ret->limits[i] = l->as_of.limits[i];
         ret->limits[i].remaining += l->units;
+    }
     GATE_ADD(g, leased, 1);
     return true;
+}
+
+/* Units of the next lease: twice the last one while those are spent quickly, so that a burst soon
+ * has what it needs and a slow caller holds little. */
+static int64_t
+next_size(const struct gate_lease *l, const struct gate_request *req, nsec_t now)
+{
+    int64_t n = l->size;
+    if (n == 0)
+        n = gate_settings.lease / LEASE_FIRST;
+    else if (now - l->taken_at < LEASE_QUICK)
+        n *= 2;
+    if (n < req->cost * COST_ROOM)
+        n = req->cost * COST_ROOM;
+    return n < gate_settings.lease ? n : gate_settings.lease;
 }
 
 /* Whether the account has enough for another lease. */
 static bool
 has_room(const struct gate_account *a, const struct gate_request *req, nsec_t now)
 {
-    int64_t n = gate_settings.lease;
+    int64_t n = next_size(&a->lease, req, now);
     return now >= a->lease.not_before && a->seen_left >= n * LEASE_ROOM &&
            (req->limit_count == 0 || req->limits[0].capacity >= n * RATE_ROOM);
 }
@@ -71,7 +94,7 @@ wants(const struct gate_account *a, const struct gate_request *req, nsec_t now)
     const struct gate_lease *l = &a->lease;
     if (l->units > 0 && now < l->until && (l->method != req->method || l->units >= req->cost))
         return false; /* somebody else's */
-    return has_room(a, req, now) && (a->spent >= gate_settings.lease / 2 || l->hot);
+    return (l->size > 0 || a->spent >= next_size(l, req, now) / 2) && has_room(a, req, now);
 }
 
 /* What is left of the account's lease goes back. */
@@ -98,7 +121,7 @@ give_rest(struct quota_gate *g, struct gate_account *a, struct arena *arena)
 /* What was taken joins what is left when both can go back as one. */
 static void
 put(struct quota_gate *g, struct gate_account *a, struct arena *arena,
-    const struct gate_request *req, const struct gate_decision *d)
+    const struct gate_request *req, const struct gate_decision *d, int64_t units)
 {
     struct gate_lease *l = &a->lease;
     const struct gate_limit *m = req->limits;
@@ -110,8 +133,10 @@ put(struct quota_gate *g, struct gate_account *a, struct arena *arena,
     l->limit_count = req->limit_count;
     l->method = req->method;
     l->as_of = *d;
-    l->units += gate_settings.lease;
-    l->until = clock_now() + LEASE_TIME;
+    l->units += units;
+    l->size = units;
+    l->taken_at = clock_now();
+    l->until = l->taken_at + LEASE_TIME;
     list_remove(&l->link);
     list_push(&g->leases, &l->link);
     GATE_ADD(g, leases, 1);
@@ -124,18 +149,17 @@ take(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
     struct gate_request more = *req;
     struct gate_decision d;
     bool dead = false;
-    bool was_spent = l->units <= gate_settings.lease / 2;
-    more.cost = gate_settings.lease;
+    more.cost = next_size(l, req, clock_now());
     enum status st = gate_know_run(ctx, g);
     if (st == OK)
         st = gate_know_actor(ctx, g);
     if (st == OK)
         st = gate_ask(ctx, g, a, &more, &d, &dead);
-    l->hot = st == OK && !dead && d.verdict == GATE_ADMITTED && was_spent;
     if (st == OK && !dead && d.verdict == GATE_ADMITTED) {
-        put(g, a, ctx->arena, req, &d);
+        put(g, a, ctx->arena, req, &d, more.cost);
     } else {
         fail_clear(ctx); /* who asks Redis now is told why */
+        l->size = 0;
         l->not_before = clock_now() + LEASE_TIME;
     }
     l->taking = false;
@@ -174,7 +198,7 @@ static void
 renew(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
 {
     struct gate_lease *l = &a->lease;
-    if (l->units > gate_settings.lease / 2 || l->taking || g->closing ||
+    if (l->units > l->size / 2 || l->taking || g->closing ||
         !has_room(a, req, reactor_now(g->reactor)))
         return;
     struct renewal *r = malloc(sizeof(*r));
@@ -229,7 +253,7 @@ gate_leases_return(struct quota_gate *g, struct arena *arena, bool all)
             continue;
         }
         a->users++;
-        l->hot = false;
+        l->size = 0;
         give_rest(g, a, arena);
         gate_account_put(a);
     }

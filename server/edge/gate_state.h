@@ -43,9 +43,10 @@ struct gate_lease {
     const char *method;         /* static */
     struct gate_decision as_of; /* that took it */
     int64_t units;              /* left of it */
+    int64_t size;               /* units of the last one; 0: the account is not busy */
+    nsec_t taken_at;            /* when it was taken */
     nsec_t until;
     nsec_t not_before; /* it was refused: the next attempt */
-    bool hot;          /* the one before was spent in its time */
     bool taking;       /* a fiber asks for the next one */
     struct cond taken; /* it has */
 };
@@ -107,17 +108,19 @@ struct gate_numbers {
                           atomic_load_explicit(&(g)->numbers.name, memory_order_relaxed) + (n), \
                           memory_order_relaxed)
 
+#define GATE_PLAN_LIMITS 2 /* the account's and the key's */
+
 /* What a metered call has taken: to be given back when it fails for reasons that are ours. */
 struct gate_call {
     struct list link; /* quota_gate.calls */
     struct gate_account *account;
     struct gate_request req;
-    struct gate_limit limits[GATE_MAX_LIMITS];
-    struct gate_decision decision; /* the latest one */
-    int64_t taken;                 /* units */
+    struct gate_limit limits[GATE_PLAN_LIMITS];
+    int64_t taken; /* units */
     bool decided;
     bool holds_place; /* among the concurrent calls */
     nsec_t lease_until;
+    struct gate_decision decision; /* the latest one; not set before `decided` */
 };
 
 #define GATE_CALL_LEASE SEC(30)

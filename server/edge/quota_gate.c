@@ -65,7 +65,7 @@ quota_gate_detach(struct reactor *r)
 /* The limits of the account's plan. Returns how many. */
 static size_t
 plan_limits(struct arena *arena, const struct gate_limits *p, int64_t key_id,
-            struct gate_limit out[2])
+            struct gate_limit out[GATE_PLAN_LIMITS])
 {
     size_t n = 0;
     if (p->account_capacity > 0)
@@ -311,7 +311,8 @@ gate_begin(struct call *call, size_t slot)
     gate_slot = slot;
     if (cost == 0 || !gate_settings.on || !g || ctx->who.account_id == 0)
         return OK;
-    struct gate_call *c = arena_new(ctx->arena, struct gate_call);
+    struct gate_call *c = arena_alloc_raw(ctx->arena, sizeof(*c));
+    memset(c, 0, offsetof(struct gate_call, decision));
     list_init(&c->link);
     c->account = gate_account_get(g, ctx->who.account_id);
     call->interceptor_data[slot] = c;

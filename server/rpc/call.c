@@ -49,7 +49,7 @@ call_op_headers(struct rpc_call *c)
     c->headers_sent = true;
     grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
     op.data.send_initial_metadata.count = c->headers.count;
-    op.data.send_initial_metadata.metadata = c->headers.items;
+    op.data.send_initial_metadata.metadata = metadata_for_core(&c->shard->headers_out, &c->headers);
     return op;
 }
 
@@ -89,7 +89,8 @@ op_status(struct rpc_call *c, grpc_slice *message)
     }
     op.data.send_status_from_server.status = (grpc_status_code)e->status;
     op.data.send_status_from_server.trailing_metadata_count = c->trailers.count;
-    op.data.send_status_from_server.trailing_metadata = c->trailers.items;
+    op.data.send_status_from_server.trailing_metadata =
+        metadata_for_core(&c->shard->trailers_out, &c->trailers);
     return op;
 }
 

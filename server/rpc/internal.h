@@ -81,8 +81,17 @@ enum call_phase { CALL_POOLED, CALL_POSTED, CALL_RUNNING, CALL_FLUSHING, CALL_EN
 
 /* Metadata to send; grows in the call's arena. */
 struct metadata_list {
-    grpc_metadata *items;
+    struct metadata_pair {
+        struct str key, value;
+    } * items;
     size_t count;
+    size_t capacity;
+};
+
+/* The same as core wants it, three times as large: core copies it within grpc_call_start_batch, so
+ * one that is warm serves all calls of a shard. */
+struct metadata_out {
+    grpc_metadata *items;
     size_t capacity;
 };
 
@@ -213,6 +222,8 @@ struct shard {
     struct list unwatched; /* those of `running` that call_watch_due will look at, longest first */
     struct timer watch;    /* set while there are any */
     grpc_byte_buffer *out; /* emptied by each send, so that none is allocated */
+    struct metadata_out headers_out;
+    struct metadata_out trailers_out;
     struct timer janitor;
     struct cork cork;
     struct shard_stats stats;
@@ -322,6 +333,8 @@ enum decode message_inflate(const grpc_byte_buffer *bb, size_t max, struct arena
 
 /* metadata.c */
 void metadata_add(struct arena *a, struct metadata_list *l, struct str key, struct str value);
+/* Holds until the next call with the same `out`. */
+grpc_metadata *metadata_for_core(struct metadata_out *out, const struct metadata_list *l);
 
 /* status_details.c */
 #define STATUS_DETAILS_MAX 4096

@@ -1,6 +1,7 @@
 /* Request metadata and what is sent beside the messages. */
 #include <ctype.h>
 #include <grpc/support/alloc.h>
+#include <stdlib.h>
 
 #include "rpc/internal.h"
 
@@ -117,7 +118,8 @@ slice_of(struct str s)
 {
     if (s.n > GRPC_SLICE_INLINED_SIZE)
         return grpc_slice_from_static_buffer(s.p, s.n);
-    grpc_slice slice = {.refcount = NULL};
+    grpc_slice slice;
+    slice.refcount = NULL;
     slice.data.inlined.length = (uint8_t)s.n;
     memcpy(slice.data.inlined.bytes, s.p, s.n);
     return slice;
@@ -128,13 +130,28 @@ metadata_add(struct arena *a, struct metadata_list *l, struct str key, struct st
 {
     if (l->count == l->capacity) {
         size_t cap = l->capacity ? l->capacity * 2 : 8;
-        grpc_metadata *more = arena_new_n(a, grpc_metadata, cap);
+        struct metadata_pair *more = arena_alloc_raw(a, cap * sizeof(*more));
         if (l->count > 0)
             memcpy(more, l->items, l->count * sizeof(*more));
         l->items = more;
         l->capacity = cap;
     }
-    l->items[l->count++] = (grpc_metadata){.key = slice_of(key), .value = slice_of(value)};
+    l->items[l->count++] = (struct metadata_pair){key, value};
+}
+
+grpc_metadata *
+metadata_for_core(struct metadata_out *out, const struct metadata_list *l)
+{
+    if (out->capacity < l->count) {
+        out->capacity = l->capacity;
+        out->items = reallocarray(out->items, out->capacity, sizeof(*out->items));
+        ASSERT(out->items);
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        out->items[i].key = slice_of(l->items[i].key);
+        out->items[i].value = slice_of(l->items[i].value);
+    }
+    return out->items;
 }
 
 /* Core refuses a whole batch for one illegal pair, so such a pair is left out here. */

@@ -422,6 +422,8 @@ rpc_server_free(struct rpc_server *s)
         grpc_completion_queue_destroy(sh->cq);
         grpc_completion_queue_destroy(sh->done_cq);
         grpc_byte_buffer_destroy(sh->out);
+        free(sh->headers_out.items);
+        free(sh->trailers_out.items);
         free(sh->methods);
     }
     acceptor_free(s->acceptor);

@@ -8,7 +8,7 @@ import re
 import subprocess
 from contextlib import ExitStack
 
-from bench_spine import FILTER, FILTER_100, must_filter, server_env, wait_healthy
+from bench_spine import ECHO, FILTER, FILTER_100, must_filter, server_env, wait_healthy
 from measure import Running, free_port, grpc_frame
 
 CHECK = "/luna.v1.LimiterService/Check"
@@ -41,6 +41,7 @@ def run(bench):
             wait_healthy(bench, port)
             must_filter(bench, port)
         filter_charged(bench, ports)
+        metadata_alone(bench)
         check(bench, ports["on"])
         latency(bench, ports)
 
@@ -63,6 +64,25 @@ def filter_charged(bench, ports):
                               ("brief", "local leases, older metadata left out", 0.9)):
         beside = median([on / bare for on, bare in zip(rates[name], rates["off"])])
         bench.add(f"Filter of 100 values, charged: {work}", beside * off, "req/s", off, "gate off", reach=reach)
+
+
+def metadata_alone(bench):
+    """What the six pairs of a charged answer cost where nothing decides and nothing is computed: gRPC core and the
+    caller. No server of core's can answer with them for less."""
+    with ExitStack() as stack:
+        ports = {}
+        for pairs in (0, 3, 6):
+            ports[pairs] = free_port()
+            stack.enter_context(Running([bench.program("core_echo"), f"--port={ports[pairs]}", f"--pairs={pairs}"],
+                                        port=ports[pairs]))
+        rates = {pairs: [] for pairs in ports}
+        for turn in range(TURNS):
+            for pairs in sorted(ports, reverse=turn % 2 == 1):
+                rates[pairs].append(bench.h2load(ports[pairs], ECHO, FILTER_100, calls=30000))
+    bare = median(rates[0])
+    for pairs in (3, 6):
+        beside = median([some / none for some, none in zip(rates[pairs], rates[0])])
+        bench.add(f"gRPC core's own echo, {pairs} of the metadata pairs", beside * bare, "req/s", bare, "without")
 
 
 def check(bench, port):

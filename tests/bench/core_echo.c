@@ -4,7 +4,9 @@
  * thread for each core, one batch an answer, nothing allocated of our own. A stream answers each
  * message in the batch that asks for the next one.
  *
- *     core_echo [--threads=N] [--port=N]
+ *     core_echo [--threads=N] [--port=N] [--pairs=N]
+ *
+ * --pairs: each answer of the unary method carries so many of the metadata pairs of a charged call.
  */
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>
@@ -38,6 +40,18 @@ struct slot {
 static grpc_server *server;
 static void *method, *stream;
 
+/* Short ones, as the gate's are: in the slices themselves. */
+static const char *const charged[][2] = {
+    {"ratelimit-policy", "\"quota\";q=1000000000"},
+    {"ratelimit", "\"quota\";r=999119990"},
+    {"luna-cost", "1"},
+    {"x-ratelimit-limit", "1000000000"},
+    {"x-ratelimit-remaining", "999119990"},
+    {"x-ratelimit-reset", "0"},
+};
+#define PAIRS (sizeof(charged) / sizeof(charged[0]))
+static int pairs;
+
 static void
 post(struct slot *s, grpc_completion_queue *cq)
 {
@@ -65,6 +79,13 @@ answer(struct slot *s)
                       {.op = GRPC_OP_SEND_MESSAGE},
                       {.op = GRPC_OP_SEND_STATUS_FROM_SERVER},
                       {.op = GRPC_OP_RECV_CLOSE_ON_SERVER}};
+    grpc_metadata md[PAIRS];
+    for (int i = 0; i < pairs; i++) {
+        md[i].key = grpc_slice_from_copied_string(charged[i][0]);
+        md[i].value = grpc_slice_from_copied_string(charged[i][1]);
+    }
+    ops[0].data.send_initial_metadata.metadata = md;
+    ops[0].data.send_initial_metadata.count = (size_t)pairs;
     ops[1].data.send_message.send_message = s->payload;
     ops[2].data.send_status_from_server.status = GRPC_STATUS_OK;
     ops[3].data.recv_close_on_server.cancelled = &s->cancelled;
@@ -169,6 +190,9 @@ main(int argc, char **argv)
     int count = option(argc, argv, "--threads", (int)sysconf(_SC_NPROCESSORS_ONLN));
     if (count < 1 || count > THREADS)
         count = THREADS;
+    pairs = option(argc, argv, "--pairs", 0);
+    if (pairs < 0 || pairs > (int)PAIRS)
+        return 2;
     grpc_init();
     /* What the wrapper tells core as well, so that both run the same core. */
     static char *const off[] = {"grpc.enable_channelz", "grpc.per_message_compression",
