@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "base/latency.h"
 #include "edge/gate_store.h"
 #include "edge/quota_gate.h"
 #include "run/fiber.h"
@@ -151,10 +152,11 @@ struct quota_gate {
     struct list batches;  /* that are with Redis */
     struct list free_batches;
     size_t free_batch_count;
-    struct list leases; /* accounts' leases with units left */
-    size_t renewals;    /* fibers that take one before it is needed */
-    nsec_t logged_at;   /* "the limiter is away", not more than once a second */
-    struct list calls;  /* those that hold a place among the concurrent ones */
+    struct list leases;     /* accounts' leases with units left */
+    size_t renewals;        /* fibers that take one before it is needed */
+    struct latency decided; /* how long callers waited for decisions */
+    nsec_t logged_at;       /* "the limiter is away", not more than once a second */
+    struct list calls;      /* those that hold a place among the concurrent ones */
     struct gate_numbers numbers;
 };
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/latency.h"
 #include "base/log.h"
 #include "edge/auth.h"
 #include "edge/metrics_private.h"
@@ -45,6 +46,27 @@ metrics_f64(struct buf *out, const char *name, const char *labels, double value)
         buf_puts(out, value > 0 ? "+Inf\n" : "-Inf\n");
     else
         buf_printf(out, "%.15g\n", value);
+}
+
+void
+metrics_latency(struct buf *out, const char *name, const char *labels,
+                const struct latency_total *l)
+{
+    const char *comma = *labels ? "," : "";
+    char part[128];
+    uint64_t sum = 0;
+    double bound_s = (double)LATENCY_FIRST * 1e-9;
+    for (int i = 0; i < LATENCY_BUCKETS; i++, bound_s *= 2) {
+        sum += l->buckets[i];
+        if (i < LATENCY_BUCKETS - 1)
+            buf_printf(out, "%s_bucket{%s%sle=\"%.10g\"} %" PRIu64 "\n", name, labels, comma,
+                       bound_s, sum);
+    }
+    buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma, sum);
+    snprintf(part, sizeof(part), "%s_sum", name);
+    metrics_f64(out, part, labels, (double)l->sum_ns * 1e-9);
+    snprintf(part, sizeof(part), "%s_count", name);
+    metrics_u64(out, part, labels, sum);
 }
 
 void
@@ -104,17 +126,7 @@ put_finished(struct buf *out, const char *labels, const struct rpc_totals *t)
 static void
 put_latency(struct buf *out, const char *labels, const struct rpc_totals *t)
 {
-    uint64_t sum = 0;
-    double bound_s = 50e-6;
-    for (int i = 0; i < RPC_LATENCY_BUCKETS; i++, bound_s *= 2) {
-        sum += t->latency[i];
-        if (i < RPC_LATENCY_BUCKETS - 1)
-            buf_printf(out, "luna_call_duration_seconds_bucket{%s,le=\"%.10g\"} %" PRIu64 "\n",
-                       labels, bound_s, sum);
-    }
-    buf_printf(out, "luna_call_duration_seconds_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", labels, sum);
-    metrics_f64(out, "luna_call_duration_seconds_sum", labels, (double)t->latency_sum_ns * 1e-9);
-    metrics_u64(out, "luna_call_duration_seconds_count", labels, sum);
+    metrics_latency(out, "luna_call_duration_seconds", labels, &t->latency);
 }
 
 static void

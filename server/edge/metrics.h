@@ -12,6 +12,7 @@
 
 struct compute;
 struct db;
+struct latency_total; /* base/latency.h */
 struct reactor;
 struct redis;
 struct rpc_server;
@@ -41,6 +42,10 @@ void metrics_family(struct buf *out, const char *name, const char *type, const c
 /* name{labels} value; `labels` is "" or "a=\"b\",c=\"d\"" with values escaped by metrics_label. */
 void metrics_u64(struct buf *out, const char *name, const char *labels, uint64_t value);
 void metrics_f64(struct buf *out, const char *name, const char *labels, double value);
+
+/* The samples of a histogram. */
+void metrics_latency(struct buf *out, const char *name, const char *labels,
+                     const struct latency_total *l);
 
 /* Appends name="value" to a list of labels, with a comma before it unless it is the first. */
 void metrics_label(struct buf *labels, const char *name, const char *value);

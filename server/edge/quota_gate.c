@@ -115,12 +115,10 @@ mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
 }
 
 static enum status
-decide(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
-       const struct gate_request *req, struct gate_decision *ret)
+decide_by_redis(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+                const struct gate_request *req, struct gate_decision *ret)
 {
     int tries = 0;
-    if (gate_settings.lease > 0 && gate_lease_spend(ctx, g, a, req, ret))
-        return OK;
     for (;;) {
         bool again = false;
         bool dead = false;
@@ -139,6 +137,20 @@ decide(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
         if (st != OK || !again)
             return st;
     }
+}
+
+static enum status
+decide(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
+       const struct gate_request *req, struct gate_decision *ret)
+{
+    if (gate_settings.lease > 0 && gate_lease_spend(ctx, g, a, req, ret)) {
+        latency_note(&g->decided, 0);
+        return OK;
+    }
+    nsec_t began = clock_now();
+    enum status st = decide_by_redis(ctx, g, a, req, ret);
+    latency_note(&g->decided, clock_now() - began);
+    return st;
 }
 
 static void
@@ -454,13 +466,20 @@ static const struct {
 #undef ROW
 };
 
+static struct quota_gate *
+gate_at(size_t reactor)
+{
+    return atomic_load(&gates[reactor]);
+}
+
 void
 quota_gate_metrics(struct buf *out)
 {
+    struct latency_total decided = {0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         uint64_t sum = 0;
         for (size_t r = 0; r < MAX_REACTORS; r++) {
-            struct quota_gate *g = atomic_load(&gates[r]);
+            struct quota_gate *g = gate_at(r);
             if (g)
                 sum += atomic_load_explicit(
                     (atomic_uint_fast64_t *)(void *)((char *)&g->numbers + rows[i].offset),
@@ -470,4 +489,10 @@ quota_gate_metrics(struct buf *out)
             metrics_family(out, rows[i].name, "counter", rows[i].help);
         metrics_u64(out, rows[i].name, rows[i].labels, sum);
     }
+    for (size_t r = 0; r < MAX_REACTORS; r++)
+        if (gate_at(r))
+            latency_add(&decided, &gate_at(r)->decided);
+    metrics_family(out, "luna_quota_decision_seconds", "histogram",
+                   "How long callers waited for decisions of Redis; 0 for those of a local lease.");
+    metrics_latency(out, "luna_quota_decision_seconds", "", &decided);
 }

@@ -5,8 +5,7 @@
 #include "run/fiber.h"
 #include "run/reactor.h"
 
-#define LATENCY_FIRST_NS 50000
-#define WATCH_AFTER      MSEC(10) /* that long, and its caller may have left: see call_watch_due */
+#define WATCH_AFTER MSEC(10) /* that long, and its caller may have left: see call_watch_due */
 
 static void on_final(struct rpc_event *ev);
 
@@ -118,14 +117,8 @@ static void
 count_end(struct rpc_call *c, enum status st)
 {
     struct rpc_counters *n = &c->slot->counters;
-    nsec_t took = clock_now() - c->pub.started;
-    uint64_t q = took > 0 ? (uint64_t)(took - 1) / LATENCY_FIRST_NS : 0;
-    int bucket = q ? 64 - __builtin_clzll(q) : 0;
-    if (bucket >= RPC_LATENCY_BUCKETS)
-        bucket = RPC_LATENCY_BUCKETS - 1;
+    latency_note(&n->latency, clock_now() - c->pub.started);
     BUMP(&n->finished[st], 1);
-    BUMP(&n->latency[bucket], 1);
-    BUMP(&n->latency_sum_ns, took > 0 ? (uint64_t)took : 0);
     BUMP(&n->in_flight, -1);
 }
 

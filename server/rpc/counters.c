@@ -21,9 +21,7 @@ add(struct rpc_totals *t, const struct rpc_counters *c)
 {
     for (size_t i = 0; i < ARRAY_LEN(t->finished); i++)
         t->finished[i] += READ(c->finished[i]);
-    for (size_t i = 0; i < RPC_LATENCY_BUCKETS; i++)
-        t->latency[i] += READ(c->latency[i]);
-    t->latency_sum_ns += READ(c->latency_sum_ns);
+    latency_add(&t->latency, &c->latency);
     t->received_messages += READ(c->received_messages);
     t->sent_messages += READ(c->sent_messages);
     t->received_bytes += READ(c->received_bytes);

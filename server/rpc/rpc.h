@@ -14,6 +14,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdatomic.h>
 
+#include "base/latency.h"
 #include "base/str.h"
 #include "rpc/rules.h"
 #include "run/ctx.h"
@@ -42,15 +43,11 @@ struct rpc_policy {
     enum rpc_keys keys;
 };
 
-/* The upper bounds of the latency histogram are 50 us * 2^i; the last bucket is +Inf. */
-#define RPC_LATENCY_BUCKETS 20
-
 /* A method's numbers on one reactor, written by it alone. rpc_server_totals (rpc/server.h) sums
  * them for metrics; what rpc_method.counters points at is not used. */
 struct rpc_counters {
     atomic_uint_fast64_t finished[17]; /* by status */
-    atomic_uint_fast64_t latency[RPC_LATENCY_BUCKETS];
-    atomic_uint_fast64_t latency_sum_ns;
+    struct latency latency;            /* from arrival to the handler's end */
     atomic_uint_fast64_t received_messages;
     atomic_uint_fast64_t sent_messages;
     atomic_uint_fast64_t received_bytes;

@@ -84,9 +84,8 @@ const struct rpc_service *rpc_server_service(const struct rpc_server *s, size_t 
 /* A method's numbers over all reactors. Counters of calls are written by the reactors, each its
  * own, and summed here. Thread: any. */
 struct rpc_totals {
-    uint64_t finished[17];                 /* by status */
-    uint64_t latency[RPC_LATENCY_BUCKETS]; /* see rpc_counters; from arrival to the handler's end */
-    uint64_t latency_sum_ns;
+    uint64_t finished[17]; /* by status */
+    struct latency_total latency;
     uint64_t received_messages;
     uint64_t sent_messages;
     uint64_t received_bytes;

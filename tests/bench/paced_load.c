@@ -6,6 +6,8 @@
  * for it. One connection carries one request at a time; there are CONNECTIONS of them, and a
  * request for which none is free waits. HTTP/2 is just what one call a connection needs: no HPACK
  * tables, no windows.
+ *
+ * What is due in the first WARM_UP seconds is not counted: connections are made then.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,12 +23,14 @@
 #include <unistd.h>
 
 #define CONNECTIONS 64
+#define WARM_UP     0.3 /* seconds: the connections are made, and all is loaded */
 #define INPUT_MAX   (1 << 20)
 #define OUT_MAX     (1 << 20)
 
 static struct client {
     int fd;
     bool busy;
+    bool answered;   /* grpc: with a message; a call that fails has none */
     double due;      /* of the request under way, in seconds */
     uint32_t stream; /* grpc: its number */
     size_t have;
@@ -36,7 +40,9 @@ static struct client {
 static uint8_t request[OUT_MAX]; /* rest: all of it; grpc: HEADERS and DATA frames */
 static size_t request_size, data_frame;
 static bool is_grpc;
-static double *latencies;
+static struct sample {
+    double due, end;
+} * samples;
 static size_t done, failed;
 
 static void
@@ -200,6 +206,7 @@ static void
 start(struct client *c, double due)
 {
     c->busy = true;
+    c->answered = false;
     c->due = due;
     if (is_grpc) {
         set_stream(0, c->stream);
@@ -213,7 +220,7 @@ start(struct client *c, double due)
 static void
 finish(struct client *c, bool good)
 {
-    latencies[done++] = now() - c->due;
+    samples[done++] = (struct sample){c->due, now()};
     failed += !good;
     c->busy = false;
     c->stream += 2;
@@ -251,10 +258,12 @@ take_frame(struct client *c)
         write_all(c->fd, "\0\0\x08\6\1\0\0\0\0", 9);
         write_all(c->fd, p + 9, 8);
     }
+    if (type == 0)
+        c->answered = true;
     if (type == 3 || type == 7)
         finish(c, false);
     else if (c->busy && type <= 1 && (flags & 1))
-        finish(c, true);
+        finish(c, c->answered);
     return 9 + n;
 }
 
@@ -316,6 +325,13 @@ run(size_t total, double rate)
         die("answers are missing");
 }
 
+/* A rate for so long: with those that warm up. */
+static size_t
+requests(double rate, double seconds)
+{
+    return (size_t)(rate * (seconds + WARM_UP));
+}
+
 static int
 compare(const void *a, const void *b)
 {
@@ -340,18 +356,26 @@ main(int argc, char **argv)
     is_grpc = strcmp(argv[1], "grpc") == 0;
     (is_grpc ? make_grpc : make_rest)(argv[3], body, n, argv + 7, argc - 7);
     double rate = strtod(argv[5], NULL);
-    size_t total = (size_t)(rate * strtod(argv[6], NULL));
-    if (total < 100 || !(latencies = malloc(total * sizeof(*latencies))))
+    size_t total = requests(rate, strtod(argv[6], NULL));
+    double *latencies = malloc(total * sizeof(*latencies));
+    samples = malloc(total * sizeof(*samples));
+    if (total < 100 || !latencies || !samples)
         die("too few requests");
     for (int i = 0; i < CONNECTIONS; i++)
         connect_to(&clients[i], (uint16_t)strtoul(argv[2], NULL, 10));
     double began = now();
     run(total, rate);
     double took = now() - began;
-    qsort(latencies, total, sizeof(*latencies), compare);
+    size_t kept = 0;
+    for (size_t i = 0; i < total; i++)
+        if (samples[i].due > began + WARM_UP)
+            latencies[kept++] = samples[i].end - samples[i].due;
+    if (kept == 0)
+        die("nothing was due after the warm-up");
+    qsort(latencies, kept, sizeof(*latencies), compare);
     printf("requests %zu count\nfailed %zu count\nrate %.1f /s\n", total, failed,
            (double)total / took);
-    printf("p50 %.4f ms\np99 %.4f ms\nmax %.4f ms\n", latencies[total / 2] * 1e3,
-           latencies[total * 99 / 100] * 1e3, latencies[total - 1] * 1e3);
+    printf("p50 %.4f ms\np99 %.4f ms\nmax %.4f ms\n", latencies[kept / 2] * 1e3,
+           latencies[kept * 99 / 100] * 1e3, latencies[kept - 1] * 1e3);
     return failed ? 1 : 0;
 }

@@ -157,8 +157,8 @@ test_server_counts(const struct test_server *t, const char *path, struct test_co
                                 .sent_bytes = n.sent_bytes,
                                 .in_flight = n.in_flight};
     memcpy(ret->finished, n.finished, sizeof(ret->finished));
-    for (size_t i = 0; i < RPC_LATENCY_BUCKETS; i++)
-        ret->latencies += n.latency[i];
+    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
+        ret->latencies += n.latency.buckets[i];
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "metrics_probe.h"
 
+#include "base/latency.h"
 #include "edge/metrics.h"
 #include "run/compute.h"
 #include "run/reactor.h"
@@ -27,4 +28,18 @@ probe_metrics(struct buf *out)
     compute_free(compute);
     reactor_free(reactors[0]);
     reactor_free(reactors[1]);
+}
+
+void
+probe_latency(struct buf *out, const char *labels, const int64_t *took, size_t n)
+{
+    struct latency one = {0};
+    struct latency two = {0};
+    struct latency_total total = {0};
+    for (size_t i = 0; i < n; i++)
+        latency_note(i % 2 ? &one : &two, took[i]);
+    latency_add(&total, &one);
+    latency_add(&total, &two);
+    metrics_family(out, "test_seconds", "histogram", "Durations.");
+    metrics_latency(out, "test_seconds", labels, &total);
 }

@@ -8,6 +8,8 @@
 extern "C" {
 #endif
 void probe_metrics(struct buf *out);
+/* A histogram of `n` durations, in ns. */
+void probe_latency(struct buf *out, const char *labels, const int64_t *took, size_t n);
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <regex>
@@ -76,4 +77,44 @@ TEST(metrics, values_that_are_not_numbers)
     metrics_label(&b, "two", "");
     EXPECT_STREQ(b.data, "one=\"a\\\\b\\\"c\\nd\",two=\"\"");
     buf_fini(&b);
+}
+
+/* A duration is in the first bucket whose bound it does not exceed, and in all behind it. */
+TEST(metrics, durations_are_counted_up_to_their_bound)
+{
+    const int64_t took[] = {-5,
+                            0,
+                            1,
+                            50000,
+                            50001,
+                            100000,
+                            100001,
+                            3200000,
+                            INT64_C(13107200000),
+                            INT64_C(13107200001),
+                            INT64_MAX / 2};
+    for (const std::string labels : {"", "a=\"b\""}) {
+        struct buf b;
+        buf_init(&b, METRICS_MAX_BYTES);
+        probe_latency(&b, labels.c_str(), took, std::size(took));
+        const std::map<std::string, double> page = parse(std::string(b.data, b.len));
+        buf_fini(&b);
+        const std::string with = labels.empty() ? "" : labels + ",";
+        double bound = 50e-6;
+        for (int i = 0; i < 20; i++, bound *= 2) {
+            char le[40];
+            snprintf(le, sizeof(le), "%.10g", bound);
+            const std::string name =
+                "test_seconds_bucket{" + with + "le=\"" + (i < 19 ? le : "+Inf") + "\"}";
+            const double within =
+                static_cast<double>(std::count_if(std::begin(took), std::end(took), [&](int64_t t) {
+                    return i == 19 || static_cast<double>(t) <= std::round(bound * 1e9);
+                }));
+            ASSERT_EQ(page.count(name), 1u) << name;
+            EXPECT_EQ(page.at(name), within) << name;
+        }
+        const std::string of = labels.empty() ? "" : "{" + labels + "}";
+        EXPECT_EQ(page.at("test_seconds_count" + of), 11);
+        EXPECT_GT(page.at("test_seconds_sum" + of), 26.2144);
+    }
 }
