@@ -6,9 +6,8 @@
 #ifndef LUNA_BASE_LATENCY_H
 #define LUNA_BASE_LATENCY_H
 
-#include <stdatomic.h>
-
 #include "base/clock.h"
+#include "base/counter.h"
 
 #define LATENCY_FIRST   USEC(50)
 #define LATENCY_BUCKETS 20 /* the last bound is +Inf */
@@ -32,11 +31,8 @@ latency_note(struct latency *l, nsec_t took)
     int i = q ? 64 - __builtin_clzll(q) : 0;
     if (i >= LATENCY_BUCKETS)
         i = LATENCY_BUCKETS - 1;
-    atomic_store_explicit(&l->buckets[i],
-                          atomic_load_explicit(&l->buckets[i], memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-    atomic_store_explicit(&l->sum_ns, atomic_load_explicit(&l->sum_ns, memory_order_relaxed) + ns,
-                          memory_order_relaxed);
+    counter_add(&l->buckets[i], 1);
+    counter_add(&l->sum_ns, ns);
 }
 
 /* Thread: any. */

@@ -97,7 +97,7 @@ FROM (
     UNION ALL
     SELECT r.at, 1, p.sign * sign(r.tag)::bigint
     FROM luna_counts_parts_known($1, $2, $5) p
-    CROSS JOIN LATERAL (
+    CROSS JOIN LATERAL ( -- for each by index, whatever the statistics say: no join
         SELECT q.at, q.tag FROM counts_reading q
         WHERE q.account_id = $1 AND q.dpu_id = p.dpu_id AND q.at >= p.starts_at AND q.at < p.ends_at
             AND q.at >= $3 AND q.at < $4 AND q.received_at <= $5

@@ -14,6 +14,7 @@
 #include <libpq-fe.h>
 #include <stdatomic.h>
 
+#include "base/counter.h"
 #include "base/list.h"
 #include "db/db.h"
 #include "db/row.h"
@@ -292,14 +293,6 @@ static inline struct pool *
 pool_of(const struct reactor *r)
 {
     return reactor_slot(r, SLOT_DB);
-}
-
-/* One writer, any number of readers. */
-static inline void
-counter_add(atomic_uint_fast64_t *c, uint64_t n)
-{
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
-                          memory_order_relaxed);
 }
 
 static inline void

@@ -6,14 +6,12 @@
 
 #include "edge/gate_state.h"
 
-#define LEASE_TIME MSEC(100)
-#define LEASE_QUICK                                                                 \
-    (LEASE_TIME / 4)   /* one that is half spent sooner is followed by a larger one \
-                        */
-#define LEASE_FIRST 16 /* the part of the largest one that is taken first */
-#define LEASE_ROOM  64 /* a lease is taken while the quota holds this many of them */
-#define RATE_ROOM   4  /* and the burst of the account's rate that many */
-#define COST_ROOM   4  /* and it serves so many calls at least */
+#define LEASE_TIME  MSEC(100)
+#define LEASE_QUICK MSEC(25) /* one that is half spent sooner is followed by a larger one */
+#define LEASE_FIRST 16       /* the part of the largest one that is taken first */
+#define LEASE_ROOM  64       /* a lease is taken while the quota holds this many of them */
+#define RATE_ROOM   4        /* and the burst of the account's rate that many */
+#define COST_ROOM   4        /* and it serves so many calls at least */
 
 static bool
 could_lease(const struct gate_request *req)

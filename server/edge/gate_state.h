@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "base/counter.h"
 #include "base/latency.h"
 #include "edge/gate_store.h"
 #include "edge/quota_gate.h"
@@ -103,11 +104,7 @@ struct gate_numbers {
 #undef X
 };
 
-/* Counters have one writer. */
-#define GATE_ADD(g, name, n)                                                                    \
-    atomic_store_explicit(&(g)->numbers.name,                                                   \
-                          atomic_load_explicit(&(g)->numbers.name, memory_order_relaxed) + (n), \
-                          memory_order_relaxed)
+#define GATE_ADD(g, name, n) counter_add(&(g)->numbers.name, (n))
 
 #define GATE_PLAN_LIMITS 2 /* the account's and the key's */
 

@@ -466,12 +466,6 @@ static const struct {
 #undef ROW
 };
 
-static struct quota_gate *
-gate_at(size_t reactor)
-{
-    return atomic_load(&gates[reactor]);
-}
-
 void
 quota_gate_metrics(struct buf *out)
 {
@@ -479,7 +473,7 @@ quota_gate_metrics(struct buf *out)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         uint64_t sum = 0;
         for (size_t r = 0; r < MAX_REACTORS; r++) {
-            struct quota_gate *g = gate_at(r);
+            struct quota_gate *g = atomic_load(&gates[r]);
             if (g)
                 sum += atomic_load_explicit(
                     (atomic_uint_fast64_t *)(void *)((char *)&g->numbers + rows[i].offset),
@@ -489,9 +483,11 @@ quota_gate_metrics(struct buf *out)
             metrics_family(out, rows[i].name, "counter", rows[i].help);
         metrics_u64(out, rows[i].name, rows[i].labels, sum);
     }
-    for (size_t r = 0; r < MAX_REACTORS; r++)
-        if (gate_at(r))
-            latency_add(&decided, &gate_at(r)->decided);
+    for (size_t r = 0; r < MAX_REACTORS; r++) {
+        struct quota_gate *g = atomic_load(&gates[r]);
+        if (g)
+            latency_add(&decided, &g->decided);
+    }
     metrics_family(out, "luna_quota_decision_seconds", "histogram",
                    "How long callers waited for decisions of Redis; 0 for those of a local lease.");
     metrics_latency(out, "luna_quota_decision_seconds", "", &decided);

@@ -70,7 +70,7 @@ call_maybe_release(struct rpc_call *c)
 {
     if (c->pending > 0 || c->phase != CALL_ENDING)
         return;
-    BUMP(&c->shard->stats.alive, -1);
+    counter_add(&c->shard->stats.alive, -1);
     call_recycle(c);
 }
 
@@ -118,8 +118,8 @@ count_end(struct rpc_call *c, enum status st)
 {
     struct rpc_counters *n = &c->slot->counters;
     latency_note(&n->latency, clock_now() - c->pub.started);
-    BUMP(&n->finished[st], 1);
-    BUMP(&n->in_flight, -1);
+    counter_add(&n->finished[st], 1);
+    counter_add(&n->in_flight, -1);
 }
 
 /* The handler has ended (or never ran): the status is in ctx.error. */
@@ -181,8 +181,8 @@ read_request(struct rpc_call *c)
                        c->shard->server->decode_budget, &c->arena, &m);
     c->was_compressed = c->payload->data.raw.compression != GRPC_COMPRESS_NONE;
     c->pub.request_bytes += message_bytes(c->payload);
-    BUMP(&c->slot->counters.received_messages, 1);
-    BUMP(&c->slot->counters.received_bytes, message_bytes(c->payload));
+    counter_add(&c->slot->counters.received_messages, 1);
+    counter_add(&c->slot->counters.received_bytes, message_bytes(c->payload));
     grpc_byte_buffer_destroy(c->payload);
     c->payload = NULL;
     c->pub.request = m;
@@ -195,8 +195,8 @@ take_response(struct rpc_call *c, grpc_slice message, size_t bytes)
     c->response = message;
     c->has_response = true;
     c->pub.response_bytes += bytes;
-    BUMP(&c->slot->counters.sent_messages, 1);
-    BUMP(&c->slot->counters.sent_bytes, bytes);
+    counter_add(&c->slot->counters.sent_messages, 1);
+    counter_add(&c->slot->counters.sent_bytes, bytes);
 }
 
 static enum status
@@ -385,19 +385,19 @@ call_begin(struct rpc_call *c)
     struct shard *sh = c->shard;
     c->phase = CALL_RUNNING;
     list_push(&sh->running, &c->link);
-    BUMP(&sh->stats.alive, 1);
+    counter_add(&sh->stats.alive, 1);
     pub_reset(c);
     stream_bind(&c->stream, c);
     struct ctx *ctx = &c->pub.ctx;
     if (!c->slot) {
-        BUMP(&sh->stats.unknown, 1);
+        counter_add(&sh->stats.unknown, 1);
         refuse(c, fail_plain(ctx, METHOD_NOT_FOUND));
         return;
     }
-    BUMP(&c->slot->counters.in_flight, 1);
+    counter_add(&c->slot->counters.in_flight, 1);
     ctx->deadline = deadline_of(c);
     if (FAILPOINT(rpc_accept) || !fiber_run(sh->reactor, call_main, c)) {
-        BUMP(&sh->stats.refused, 1);
+        counter_add(&sh->stats.refused, 1);
         refuse(c, fail_plain(ctx, OVERLOADED));
         return;
     }

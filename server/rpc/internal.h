@@ -22,6 +22,7 @@
 #include <grpc/slice.h>
 #include <pthread.h>
 
+#include "base/counter.h"
 #include "base/list.h"
 #include "rpc/rpc.h"
 #include "rpc/server.h"
@@ -46,11 +47,6 @@ void __tsan_release(void *addr);
 #define GIVE_TO_CORE(p)   ((void)(p))
 #define TAKE_FROM_CORE(p) ((void)(p))
 #endif
-
-/* Counters have one writer, so no locked instruction is needed. */
-#define BUMP(counter, n)                                                                          \
-    atomic_store_explicit((counter), atomic_load_explicit((counter), memory_order_relaxed) + (n), \
-                          memory_order_relaxed)
 
 struct rpc_call;
 struct shard;

@@ -114,8 +114,8 @@ stream_recv(struct stream *s, ProtobufCMessage **ret)
     c->was_compressed = bb->data.raw.compression != GRPC_COMPRESS_NONE;
     grpc_byte_buffer_destroy(bb);
     c->pub.request_bytes += bytes;
-    BUMP(&c->slot->counters.received_messages, 1);
-    BUMP(&c->slot->counters.received_bytes, bytes);
+    counter_add(&c->slot->counters.received_messages, 1);
+    counter_add(&c->slot->counters.received_bytes, bytes);
     if (how != DECODE_OK)
         return message_fail(ctx, how);
     return c->pub.method->rules ? rules_check(ctx, c->pub.method->rules, *ret) : OK;
@@ -152,8 +152,8 @@ stream_send(struct stream *s, const ProtobufCMessage *m)
     ops[n++] = call_op_message(c, message_pack(m, &bytes));
     s->sending = true;
     c->pub.response_bytes += bytes;
-    BUMP(&c->slot->counters.sent_messages, 1);
-    BUMP(&c->slot->counters.sent_bytes, bytes);
+    counter_add(&c->slot->counters.sent_messages, 1);
+    counter_add(&c->slot->counters.sent_bytes, bytes);
     cork_before_answer(c);
     call_batch(c, &c->send_event, ops, n);
     arena_reset(&s->scratch);

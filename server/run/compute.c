@@ -61,7 +61,7 @@ take_task(struct compute *c)
     }
     c->queued--;
     stat_set(&c->stats.queued, c->queued);
-    stat_add(&c->stats.running, (size_t)1);
+    counter_add(&c->stats.running, (size_t)1);
     return container_of(n, struct compute_task, link);
 }
 
@@ -75,8 +75,8 @@ compute_thread(void *arg)
         pthread_mutex_unlock(&c->lock);
         t->fn(t, t->arg);
         pthread_mutex_lock(&c->lock);
-        stat_add(&c->stats.running, -(size_t)1);
-        stat_add(&c->stats.done, (uint64_t)1);
+        counter_add(&c->stats.running, -(size_t)1);
+        counter_add(&c->stats.done, (uint64_t)1);
         inbox_send(t->reactor, &t->done_msg); /* `t` may be gone from here on */
     }
     pthread_mutex_unlock(&c->lock);

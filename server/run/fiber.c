@@ -31,7 +31,7 @@ fiber_end(struct fiber *f)
     struct reactor *r = f->reactor;
     timer_stop(r, &f->deadline);
     f->state = FIBER_FREE;
-    stat_add(&r->stats.fibers_live, -(size_t)1);
+    counter_add(&r->stats.fibers_live, -(size_t)1);
     stacks_put(&r->stacks, f);
 }
 
@@ -45,7 +45,7 @@ enter(struct reactor *r, struct fiber *f)
     r->stacks.dirty = true;
     if (UNLIKELY(r->stacks.sweep_at == NSEC_NEVER))
         r->stacks.sweep_at = reactor_now(r) + r->stacks.round;
-    stat_add(&r->stats.fiber_switches, 1);
+    counter_add(&r->stats.fiber_switches, 1);
     sanitizer_before_enter(r, f);
     fiber_switch(&r->loop_point, &f->point);
     sanitizer_after_enter(r);
@@ -87,7 +87,7 @@ fiber_new(struct reactor *r, fiber_fn fn, void *arg)
     if (LIKELY(stat_get(&r->stats.fibers_live) < r->max_fibers))
         f = stacks_get(&r->stacks);
     if (UNLIKELY(!f)) {
-        stat_add(&r->stats.fibers_refused, 1);
+        counter_add(&r->stats.fibers_refused, 1);
         return NULL;
     }
     list_init(&f->link);
@@ -97,7 +97,7 @@ fiber_new(struct reactor *r, fiber_fn fn, void *arg)
     f->waits_for = NULL;
     f->woken = false;
     timer_init(&f->deadline, on_deadline);
-    stat_add(&r->stats.fibers_live, (size_t)1);
+    counter_add(&r->stats.fibers_live, (size_t)1);
     return f;
 }
 

@@ -114,7 +114,7 @@ inbox_run(struct reactor *r)
         m = next;
         n++;
     }
-    stat_add(&r->stats.inbox_messages, n);
+    counter_add(&r->stats.inbox_messages, n);
 }
 
 bool

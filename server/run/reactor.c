@@ -104,7 +104,7 @@ static void
 run_turn(struct reactor *r)
 {
     r->now = 0;
-    stat_add(&r->stats.turns, 1);
+    counter_add(&r->stats.turns, 1);
     list_splice(&r->ready, &r->yielded);
     inbox_run(r);
     timers_run(r);

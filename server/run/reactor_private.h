@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/counter.h"
 #include "run/fiber.h"
 #include "run/fiber_switch.h"
 #include "run/reactor.h"
@@ -101,10 +102,7 @@ struct reactor {
     SANITIZER_LOOP_FIELDS
 };
 
-/* Statistics have one writer: no locked instruction is needed. */
-#define stat_add(counter, n)                                                                      \
-    atomic_store_explicit((counter), atomic_load_explicit((counter), memory_order_relaxed) + (n), \
-                          memory_order_relaxed)
+/* Statistics have one writer. */
 #define stat_set(counter, n) atomic_store_explicit((counter), (n), memory_order_relaxed)
 #define stat_get(counter)    atomic_load_explicit((counter), memory_order_relaxed)
 

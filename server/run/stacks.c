@@ -186,7 +186,7 @@ stacks_get(struct stacks *s)
         list_push(&s->slabs, &fresh->link);
         list_push(&s->all, &fresh->all_link);
         s->slab_count++;
-        stat_add(&s->reactor->stats.stacks_mapped, fresh->count);
+        counter_add(&s->reactor->stats.stacks_mapped, fresh->count);
     }
     struct slab *slab = container_of(s->slabs.next, struct slab, link);
     struct fiber *f = container_of(list_pop(&slab->cold), struct fiber, link);
@@ -211,7 +211,7 @@ stack_go_cold(struct stacks *s, struct fiber *f)
     if (slab->cold_count == slab->count && another) {
         list_remove(&slab->link);
         s->slab_count--;
-        stat_add(&s->reactor->stats.stacks_mapped, -slab->count);
+        counter_add(&s->reactor->stats.stacks_mapped, -slab->count);
         slab_free(slab);
     }
 }

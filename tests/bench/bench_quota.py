@@ -58,20 +58,35 @@ def median(values):
     return sorted(values)[len(values) // 2]
 
 
+def in_turns(turns, names, work):
+    """What `work` gave for each of the names, once a turn, every other turn in the reverse order."""
+    results = {name: [] for name in names}
+    for turn in range(turns):
+        for name in sorted(names, reverse=turn % 2 == 1):
+            results[name].append(work(name))
+    return results
+
+
+def beside(rates, limits):
+    """The median of each turn's ratio."""
+    return median([rate / limit for rate, limit in zip(rates, limits)])
+
+
+def redis_socket():
+    return os.path.join(os.environ["LUNA_RUN_DIR"], "redis.sock")
+
+
 def filter_charged(bench, ports):
-    rates = {name: [] for name in ports}
     for port in ports.values():
         bench.h2load(port, FILTER, FILTER_100, calls=20000, headers=[key_header()])
-    for turn in range(TURNS):
-        for name in sorted(ports, reverse=turn % 2 == 1):
-            rates[name].append(bench.h2load(ports[name], FILTER, FILTER_100, calls=30000, headers=[key_header()]))
+    rates = in_turns(TURNS, ports, lambda name: bench.h2load(ports[name], FILTER, FILTER_100, calls=30000,
+                                                             headers=[key_header()]))
     for port in ports.values():
         must_filter(bench, port)
     off = median(rates["off"])
     for name, work, reach in (("on", "Redis decides", 0.75), ("leases", "local leases", 0.9),
                               ("brief", "local leases, older metadata left out", 0.9)):
-        beside = median([on / bare for on, bare in zip(rates[name], rates["off"])])
-        bench.add(f"Filter of 100 values, charged: {work}", beside * off, "req/s", off, "gate off", reach=reach)
+        bench.add(f"Filter of 100 values, charged: {work}", beside(rates[name], rates["off"]) * off, "req/s", off, "gate off", reach=reach)
 
 
 def metadata_alone(bench):
@@ -83,14 +98,10 @@ def metadata_alone(bench):
             ports[pairs] = free_port()
             stack.enter_context(Running([bench.program("core_echo"), f"--port={ports[pairs]}", f"--pairs={pairs}"],
                                         port=ports[pairs]))
-        rates = {pairs: [] for pairs in ports}
-        for turn in range(TURNS):
-            for pairs in sorted(ports, reverse=turn % 2 == 1):
-                rates[pairs].append(bench.h2load(ports[pairs], ECHO, FILTER_100, calls=30000))
+        rates = in_turns(TURNS, ports, lambda pairs: bench.h2load(ports[pairs], ECHO, FILTER_100, calls=30000))
     bare = median(rates[0])
     for pairs in (3, 6):
-        beside = median([some / none for some, none in zip(rates[pairs], rates[0])])
-        bench.add(f"gRPC core's own echo, {pairs} of the metadata pairs", beside * bare, "req/s", bare, "without")
+        bench.add(f"gRPC core's own echo, {pairs} of the metadata pairs", beside(rates[pairs], rates[0]) * bare, "req/s", bare, "without")
 
 
 def check(bench, port):
@@ -110,7 +121,7 @@ class BenchAccount:
     """An epoch in the Redis of ./dev up for the account 0, which cannot be."""
 
     def __init__(self):
-        self.socket = os.path.join(os.environ["LUNA_RUN_DIR"], "redis.sock")
+        self.socket = redis_socket()
         self.keys = [f"user:{{0}}:{what}" for what in ("quota", "epoch", "spent", "calls")]
 
     def redis(self, *words):
@@ -152,19 +163,19 @@ def latency(bench, ports, admin):
     with open(body, "wb") as f:
         f.write(FILTER_100)
 
-    def paced(name, rate, seconds):
-        return bench.print_numbers("paced_load", "grpc", str(ports[name]), FILTER, body, str(rate), str(seconds), key_header())
+    def paced(name, rate):
+        return bench.print_numbers("paced_load", "grpc", str(ports[name]), FILTER, body, str(rate), "1", key_header())
 
     # What callers see at p99 differs from one second to the next by several times what a decision takes: the host gives
     # the cores to others. So the server itself says how long its decisions took.
-    most = median([paced("on", 300000, 1)["rate"][0] for _ in range(ROUNDS)])
-    p99 = {"off": [], **{name: [] for name in admin}}
+    most = median([paced("on", 300000)["rate"][0] for _ in range(ROUNDS)])
     before = {name: decisions(port) for name, port in admin.items()}
     with Pinger() as pinger:
-        for turn in range(LATENCY_TURNS):
-            for name in sorted(p99, reverse=turn % 2 == 1):
-                pinger.on = name == "on"
-                p99[name].append(paced(name, 0.7 * most, 1)["p99"][0])
+        def one_turn(name):
+            pinger.on = name == "on"
+            return paced(name, 0.7 * most)["p99"][0]
+
+        p99 = in_turns(LATENCY_TURNS, ["off", *admin], one_turn)
     bench.add("Filter at 70 % load: p99 that callers see, the gate off", median(p99["off"]), "ms")
     for name, how in (("on", "Redis decides"), ("leases", "local leases")):
         took = {bound: n - before[name][bound] for bound, n in decisions(admin[name]).items()}
@@ -184,7 +195,7 @@ class Pinger(threading.Thread):
         super().__init__(daemon=True)
         self.on, self.over, self.took = False, False, []
         self.redis = socket.socket(socket.AF_UNIX)
-        self.redis.connect(os.path.join(os.environ["LUNA_RUN_DIR"], "redis.sock"))
+        self.redis.connect(redis_socket())
 
     def run(self):
         while not self.over:

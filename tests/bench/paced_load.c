@@ -325,13 +325,6 @@ run(size_t total, double rate)
         die("answers are missing");
 }
 
-/* A rate for so long: with those that warm up. */
-static size_t
-requests(double rate, double seconds)
-{
-    return (size_t)(rate * (seconds + WARM_UP));
-}
-
 static int
 compare(const void *a, const void *b)
 {
@@ -356,7 +349,7 @@ main(int argc, char **argv)
     is_grpc = strcmp(argv[1], "grpc") == 0;
     (is_grpc ? make_grpc : make_rest)(argv[3], body, n, argv + 7, argc - 7);
     double rate = strtod(argv[5], NULL);
-    size_t total = requests(rate, strtod(argv[6], NULL));
+    size_t total = (size_t)(rate * (strtod(argv[6], NULL) + WARM_UP));
     double *latencies = malloc(total * sizeof(*latencies));
     samples = malloc(total * sizeof(*samples));
     if (total < 100 || !latencies || !samples)

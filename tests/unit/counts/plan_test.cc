@@ -38,19 +38,6 @@ statement(const std::string &name)
     return "";
 }
 
-/* What the server says to each new session. */
-void
-begin_session(PGconn *c)
-{
-    const char *const ms[] = {"60000", "60000"};
-    PGresult *res = PQexecParams(c, sql_db_session.sql, 2, nullptr, ms, nullptr, nullptr, 0);
-    ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
-    PQclear(res);
-    run(c, "SET ROLE luna_app");
-    run(c, "SET luna.account = '1'");
-    run(c, "SET plan_cache_mode = force_generic_plan");
-}
-
 class plan : public testing::Test
 {
   protected:
@@ -67,6 +54,23 @@ class plan : public testing::Test
     void TearDown() override
     {
         PQfinish(c);
+    }
+
+    void begin()
+    {
+        run(c, "SET ROLE luna_app");
+        run(c, "SET luna.account = '1'");
+        run(c, "SET plan_cache_mode = force_generic_plan");
+    }
+
+    /* All is there, and counted. The planner takes the indexes of its own accord then:
+     * `enable_seqscan` stays on. */
+    void begin_with_rows()
+    {
+        fill_plan();
+        fill_readings();
+        pg().exec(database, "ANALYZE");
+        begin();
     }
 
     void fill_plan()
@@ -137,10 +141,7 @@ const std::map<std::string, std::pair<std::string, std::string>> hot_reads = {
 
 TEST_F(plan, reads_go_by_index)
 {
-    fill_plan();
-    fill_readings();
-    pg().exec(database, "ANALYZE");
-    begin_session(c);
+    begin_with_rows();
     for (const auto &[name, args] : hot_reads) {
         run(c, "PREPARE " + name + " (" + args.first + ") AS " + statement(name));
         const std::string how = run(c, "EXPLAIN EXECUTE " + name + " (" + args.second + ")");
@@ -186,9 +187,14 @@ class kept_plan : public plan
                   "format('ALTER TABLE %s SET (autovacuum_enabled = off)', t); END LOOP; END $$");
     }
 
+    /* In a session as the server begins each. */
     void make()
     {
-        begin_session(c);
+        const char *const ms[] = {"60000", "60000"};
+        PGresult *res = PQexecParams(c, sql_db_session.sql, 2, nullptr, ms, nullptr, nullptr, 0);
+        ASSERT_EQ(PQresultStatus(res), PGRES_TUPLES_OK) << PQerrorMessage(c);
+        PQclear(res);
+        begin();
         for (const auto &[name, args] : hot_reads) {
             run(c, "PREPARE " + name + " (" + args.first + ") AS " + statement(name));
             run(c, "EXECUTE " + name + " (" + args.second + ")");
@@ -226,10 +232,7 @@ TEST_F(kept_plan, of_readings_that_were_none)
 
 TEST_F(plan, writes_go_by_index)
 {
-    fill_plan();
-    fill_readings();
-    pg().exec(database, "ANALYZE");
-    begin_session(c);
+    begin_with_rows();
     run(c, "RESET ROLE");
     run(c, "LOAD 'auto_explain'");
     run(c, "SET auto_explain.log_min_duration = 0");
