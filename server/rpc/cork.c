@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 
 #include "rpc/accept.h"
-#include "rpc/connections.h"
 #include "rpc/internal.h"
 #include "run/reactor.h"
 
@@ -61,7 +60,9 @@ cork_forget(struct cork *k)
 static struct cork_peer *
 peer_of(struct cork *k, struct rpc_call *c)
 {
-    uint64_t name = connection_name(call_peer(&c->pub));
+    uint64_t name = call_connection(c);
+    if (name == 0)
+        return NULL;
     struct cork_peer *p = &k->peers[name % CORK_PEERS];
     if (p->name == name)
         return p;

@@ -1,6 +1,6 @@
 /*
- * What the files of rpc/ share: the call behind struct call, the shard each reactor has of a
- * server.
+ * What the files of rpc/ share: the call behind struct call, the pollers of a server, and the shard
+ * that each reactor has of it.
  *
  * A call's life (call.c):
  *
@@ -8,7 +8,7 @@
  *   RUNNING  its fiber is in the interceptors or the handler
  *   FLUSHING the handler has ended, its last stream message is on its way
  *   ENDING   the status is on its way
- *   POOLED   free, in its shard's pool
+ *   POOLED   free, in its poller's pool
  *
  * Each batch given to core has an event in the call; `pending` counts those whose completion has
  * not come back. A call leaves ENDING for the pool when `pending` is 0: no completion can find it
@@ -49,13 +49,14 @@ void __tsan_release(void *addr);
 #endif
 
 struct rpc_call;
+struct poller;
 struct shard;
 struct acceptor;
 struct descriptor_index;
 
 /* A completion on its way from the poller to the reactor, with those that came with it. */
 struct rpc_event {
-    grpc_completion_queue_functor functor; /* first: the tag on the shard's callback queue */
+    grpc_completion_queue_functor functor; /* first: the tag on the poller's callback queue */
     struct inbox_msg msg;                  /* of the first of a chain */
     struct rpc_event *next;
     void (*fn)(struct rpc_event *); /* runs on the reactor; must not suspend */
@@ -108,9 +109,11 @@ struct rpc_call {
     struct call pub; /* first: what handlers see */
     enum call_phase phase;
     int pending;
-    struct shard *shard;
-    struct shard_method *slot; /* NULL: an unknown method */
-    struct list link;          /* shard->running or shard->ending */
+    struct poller *poller;
+    struct poller_method *asked; /* what it was posted for; NULL: an unknown method */
+    struct shard *shard;         /* from its arrival on */
+    struct shard_method *slot;   /* the same; NULL: an unknown method */
+    struct list link;            /* shard->running or shard->ending */
     struct list unwatched; /* shard->unwatched, while nobody would tell us that it is cancelled */
     struct rpc_call *next_free;
     nsec_t ending_since;
@@ -122,6 +125,7 @@ struct rpc_call {
     grpc_metadata_array metadata;
     grpc_call_details details; /* of unknown methods */
     const char *peer;
+    uint64_t peer_name; /* connection_name, 0: not asked for yet */
     const char *peer_address;
 
     struct rpc_event main_event; /* its arrival, then its end */
@@ -144,20 +148,67 @@ struct rpc_call {
     struct stream stream;
 };
 
+/* What a poller has for each method. */
+struct poller_method {
+    const struct rpc_method *method;
+    void *registered; /* core's handle */
+    int posted;       /* arrivals waiting with core */
+    int target;       /* how many there should be */
+    int burst;        /* arrived in the chain `epoch` */
+    int peak;         /* the longest burst since the janitor came by */
+    unsigned epoch;
+};
+
 /* What a shard has for each method. `counters` are written by the reactor and read by others. */
 struct shard_method {
     const struct rpc_method *method;
-    void *registered; /* core's handle */
-    /* The poller's: */
-    int posted; /* arrivals waiting with core */
-    int target; /* how many there should be */
-    int burst;  /* arrived in the chain `epoch` */
-    int peak;   /* the longest burst since the janitor came by */
-    unsigned epoch;
     bool deep; /* its request type contains itself */
-    /* The reactor's: */
     struct rpc_counters counters __attribute__((aligned(CACHE_LINE)));
 } __attribute__((aligned(CACHE_LINE)));
+
+/* Where the calls of a connection go. */
+struct home {
+    uint64_t name; /* connection_name; 0: free */
+    struct shard *shard;
+};
+
+/*
+ * A completion queue, the thread that waits at it and what is posted there: for the shards of
+ * POLLER_REACTORS reactors. Fewer threads wait in core than there are reactors, because core lets
+ * one of them wait for sockets at a time: each event costs the others a wake-up, to take turns.
+ */
+#define POLLER_REACTORS 2
+#define HOME_SETS       256
+#define HOME_WAYS       4
+struct poller {
+    struct rpc_server *server;
+    size_t index;
+    grpc_completion_queue *cq;      /* arrivals, and all that streams do */
+    grpc_completion_queue *done_cq; /* the ends of unary calls, see queue_of */
+    grpc_completion_queue_functor done_shutdown;
+    struct shard *shards;
+    size_t shard_count;
+    pthread_t thread;
+    struct {
+        nsec_t cpu;
+        unsigned epoch;
+    } seen; /* of the thread, by poller_stuck */
+
+    /* The thread's: */
+    struct poller_method *methods;
+    int generic_posted;
+    struct rpc_call *pool;                   /* free */
+    struct home homes[HOME_SETS][HOME_WAYS]; /* by name; in each set the newest first */
+    size_t turn;                             /* the shard that the next connection gets */
+    atomic_uint epoch;                       /* number of the chain; others may look */
+    bool closing;                            /* core takes no more posts */
+
+    /* Also the reactors': */
+    _Atomic(struct rpc_call *) returned; /* free again, for the pool */
+    atomic_size_t returned_count;
+    atomic_size_t calls; /* made and not freed: pooled, posted and alive */
+    atomic_bool settle;  /* the janitor asks for fewer posts */
+};
 
 /* A connection that answers went to lately; see cork.c. */
 struct cork_peer {
@@ -187,30 +238,14 @@ struct shard_stats {
 /* A server's part on one reactor. */
 struct shard {
     struct rpc_server *server;
+    struct poller *poller;
     struct reactor *reactor;
     size_t index;
-    grpc_completion_queue *cq;      /* arrivals, and all that streams do */
-    grpc_completion_queue *done_cq; /* the ends of unary calls, see queue_of */
-    grpc_completion_queue_functor done_shutdown;
-    pthread_t poller;
-    struct {
-        nsec_t cpu;
-        unsigned epoch;
-    } seen; /* of the poller, by poller_stuck */
-
     struct shard_method *methods;
 
     /* The poller's: */
-    struct rpc_call *pool; /* free */
-    int generic_posted;
-    atomic_uint epoch; /* number of the chain; others may look */
-    bool closing;      /* core takes no more posts */
-
-    /* Both: */
-    _Atomic(struct rpc_call *) returned; /* free again, for the pool */
-    atomic_size_t returned_count;
-    atomic_size_t calls; /* made and not freed: pooled, posted and alive */
-    atomic_bool settle;  /* the janitor asks for fewer posts */
+    struct rpc_event *chain; /* for the reactor, and where it ends */
+    struct rpc_event **chain_end;
 
     /* The reactor's: */
     struct list running;   /* calls whose handler has not ended */
@@ -241,7 +276,9 @@ struct rpc_server {
     size_t method_count;
     void **registered; /* core's handles, by method */
     const struct rpc_method **methods;
-    struct shard *shards;
+    struct poller *pollers;
+    size_t poller_count;
+    struct shard *shards; /* one for each reactor */
     size_t shard_count;
     struct acceptor *acceptor;
     struct health *health;
@@ -277,18 +314,18 @@ call_private(const struct call *call)
 }
 
 /* poll.c: the thread that waits for completions */
-void poller_start(struct shard *sh);
-void poller_join(struct shard *sh);
-bool poller_stuck(struct shard *sh); /* it computed since the last time and completed nothing */
+void poller_start(struct poller *p);
+void poller_join(struct poller *p);
+bool poller_stuck(struct poller *p); /* it computed since the last time and completed nothing */
 void event_send(struct reactor *r, struct rpc_event *chain);
 void event_run(grpc_completion_queue_functor *f, int ok);
 
 /* post.c */
 void call_recycle(struct rpc_call *c);
-void call_post_all(struct shard *sh);
+void call_post_all(struct poller *p);
 bool call_arrived(struct rpc_event *ev); /* false: the server shuts down, and it is gone */
-void call_begin_epoch(struct shard *sh);
-void call_pool_free(struct shard *sh);
+void call_begin_epoch(struct poller *p);
+void call_pool_free(struct poller *p);
 void call_janitor(struct shard *sh);
 
 /* call.c */
@@ -302,6 +339,9 @@ void call_maybe_release(struct rpc_call *c);
 void call_send_final(struct rpc_call *c);
 grpc_op call_op_headers(struct rpc_call *c);
 grpc_op call_op_message(struct rpc_call *c, grpc_slice bytes);
+
+/* metadata.c: connection_name of the caller; 0: it came through a unix socket, which has none. */
+uint64_t call_connection(struct rpc_call *c);
 
 /* cork.c */
 void cork_init(struct cork *k);

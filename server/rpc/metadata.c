@@ -3,6 +3,7 @@
 #include <grpc/support/alloc.h>
 #include <stdlib.h>
 
+#include "rpc/connections.h"
 #include "rpc/internal.h"
 
 static struct str
@@ -47,6 +48,17 @@ call_peer(struct call *call)
         gpr_free(p);
     }
     return c->peer;
+}
+
+uint64_t
+call_connection(struct rpc_call *c)
+{
+    if (c->peer_name == 0) {
+        const char *peer = call_peer(&c->pub);
+        if (strncmp(peer, "ipv", 3) == 0)
+            c->peer_name = connection_name(peer);
+    }
+    return c->peer_name;
 }
 
 static int

@@ -7,13 +7,13 @@
 #include "rpc/internal.h"
 #include "run/reactor.h"
 
-#define POOL_MAX      512     /* free calls kept */
+#define POOL_MAX      512     /* free calls kept for each reactor */
 #define POST_MAX      128     /* arrivals waiting for one method on one queue */
 #define GENERIC_POSTS 4       /* the same for methods nobody knows */
 #define ENDING_MAX    SEC(60) /* a caller that does not read its status is cut off then */
 #define SCRATCH_BYTES 1008
 
-/* ---- the pool: taken from by the poller, given back to by the reactor -------------------------
+/* ---- the pool: taken from by the poller, given back to by the reactors ------------------------
  */
 
 static void
@@ -25,34 +25,34 @@ event_init(struct rpc_event *ev, struct rpc_call *c, void (*fn)(struct rpc_event
     ev->fn = fn;
 }
 
-/* What the reactor has given back since. */
+/* What the reactors have given back since. */
 static void
-pool_refill(struct shard *sh)
+pool_refill(struct poller *p)
 {
-    struct rpc_call *c = atomic_exchange_explicit(&sh->returned, NULL, memory_order_acquire);
+    struct rpc_call *c = atomic_exchange_explicit(&p->returned, NULL, memory_order_acquire);
     size_t n = 0;
     for (; c; n++) {
         struct rpc_call *next = c->next_free;
-        c->next_free = sh->pool;
-        sh->pool = c;
+        c->next_free = p->pool;
+        p->pool = c;
         c = next;
     }
-    atomic_fetch_sub_explicit(&sh->returned_count, n, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&p->returned_count, n, memory_order_relaxed);
 }
 
 static struct rpc_call *
-pool_get(struct shard *sh)
+pool_get(struct poller *p)
 {
-    if (!sh->pool)
-        pool_refill(sh);
-    struct rpc_call *c = sh->pool;
+    if (!p->pool)
+        pool_refill(p);
+    struct rpc_call *c = p->pool;
     if (c) {
-        sh->pool = c->next_free;
+        p->pool = c->next_free;
         return c;
     }
     c = calloc(1, sizeof(*c));
     ASSERT(c != NULL);
-    c->shard = sh;
+    c->poller = p;
     list_init(&c->link);
     list_init(&c->unwatched);
     arena_init(&c->arena, 0);
@@ -61,14 +61,14 @@ pool_get(struct shard *sh)
     event_init(&c->close_event, c, call_on_closed);
     event_init(&c->recv_event, c, stream_on_received);
     event_init(&c->send_event, c, stream_on_sent);
-    atomic_fetch_add_explicit(&sh->calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&p->calls, 1, memory_order_relaxed);
     return c;
 }
 
 static void
 call_destroy(struct rpc_call *c)
 {
-    atomic_fetch_sub_explicit(&c->shard->calls, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->poller->calls, 1, memory_order_relaxed);
     arena_fini(&c->arena);
     arena_fini(&c->stream.scratch);
     free(c);
@@ -78,7 +78,7 @@ call_destroy(struct rpc_call *c)
 void
 call_recycle(struct rpc_call *c)
 {
-    struct shard *sh = c->shard;
+    struct poller *p = c->poller;
     list_remove(&c->link);
     stream_reset(&c->stream);
     if (c->payload)
@@ -86,12 +86,13 @@ call_recycle(struct rpc_call *c)
     if (c->core)
         grpc_call_unref(c->core);
     grpc_metadata_array_destroy(&c->metadata);
-    if (!c->slot)
+    if (!c->asked)
         grpc_call_details_destroy(&c->details);
     c->payload = NULL;
     c->core = NULL;
     c->phase = CALL_POOLED;
-    if (atomic_load_explicit(&sh->returned_count, memory_order_relaxed) >= POOL_MAX) {
+    if (atomic_load_explicit(&p->returned_count, memory_order_relaxed) >=
+        POOL_MAX * p->shard_count) {
         call_destroy(c);
         return;
     }
@@ -99,22 +100,25 @@ call_recycle(struct rpc_call *c)
     c->headers = (struct metadata_list){0};
     c->trailers = (struct metadata_list){0};
     c->peer = c->peer_address = NULL;
+    c->peer_name = 0;
+    c->shard = NULL;
+    c->slot = NULL;
     c->cancelled_flag = 0;
     c->plain = c->was_compressed = false;
     c->close_started = c->headers_sent = c->has_response = c->shut_down = false;
-    atomic_fetch_add_explicit(&sh->returned_count, 1, memory_order_relaxed);
-    c->next_free = atomic_load_explicit(&sh->returned, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&sh->returned, &c->next_free, c,
+    atomic_fetch_add_explicit(&p->returned_count, 1, memory_order_relaxed);
+    c->next_free = atomic_load_explicit(&p->returned, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&p->returned, &c->next_free, c,
                                                   memory_order_release, memory_order_relaxed))
         ;
 }
 
 void
-call_pool_free(struct shard *sh)
+call_pool_free(struct poller *p)
 {
-    for (pool_refill(sh); sh->pool;) {
-        struct rpc_call *c = sh->pool;
-        sh->pool = c->next_free;
+    for (pool_refill(p); p->pool;) {
+        struct rpc_call *c = p->pool;
+        p->pool = c->next_free;
         call_destroy(c);
     }
 }
@@ -125,34 +129,34 @@ call_pool_free(struct shard *sh)
  * on a callback queue that costs nothing, on the polled one it would wake the poller. What streams
  * wait for completes on the poller. */
 static grpc_completion_queue *
-queue_of(const struct shard *sh, const struct rpc_method *m)
+queue_of(const struct poller *p, const struct rpc_method *m)
 {
-    return m->kind == RPC_UNARY ? sh->done_cq : sh->cq;
+    return m->kind == RPC_UNARY ? p->done_cq : p->cq;
 }
 
 static bool
-call_post(struct shard *sh, struct shard_method *slot)
+call_post(struct poller *p, struct poller_method *m)
 {
-    struct rpc_call *c = pool_get(sh);
-    c->slot = slot;
+    struct rpc_call *c = pool_get(p);
+    c->asked = m;
     c->phase = CALL_POSTED;
     c->pending = 1;
     c->main_event.fn = call_on_accepted;
     grpc_metadata_array_init(&c->metadata);
     grpc_call_error err;
     GIVE_TO_CORE(&c->main_event);
-    if (slot) {
+    if (m) {
         err = grpc_server_request_registered_call(
-            sh->server->core, slot->registered, &c->core, &c->core_deadline, &c->metadata,
-            method_takes_payload(slot->method) ? &c->payload : NULL, queue_of(sh, slot->method),
-            sh->cq, &c->main_event);
+            p->server->core, m->registered, &c->core, &c->core_deadline, &c->metadata,
+            method_takes_payload(m->method) ? &c->payload : NULL, queue_of(p, m->method), p->cq,
+            &c->main_event);
     } else {
         grpc_call_details_init(&c->details);
-        err = grpc_server_request_call(sh->server->core, &c->core, &c->details, &c->metadata,
-                                       sh->cq, sh->cq, &c->main_event);
+        err = grpc_server_request_call(p->server->core, &c->core, &c->details, &c->metadata, p->cq,
+                                       p->cq, &c->main_event);
     }
     if (err != GRPC_CALL_OK) {
-        sh->closing = true;
+        p->closing = true;
         c->pending = 0;
         call_recycle(c);
         return false;
@@ -161,25 +165,25 @@ call_post(struct shard *sh, struct shard_method *slot)
 }
 
 static void
-post_method(struct shard *sh, struct shard_method *slot)
+post_method(struct poller *p, struct poller_method *m)
 {
-    while (!sh->closing && slot->posted < slot->target && call_post(sh, slot))
-        slot->posted++;
+    while (!p->closing && m->posted < m->target && call_post(p, m))
+        m->posted++;
 }
 
 static void
-post_generic(struct shard *sh)
+post_generic(struct poller *p)
 {
-    while (!sh->closing && sh->generic_posted < GENERIC_POSTS && call_post(sh, NULL))
-        sh->generic_posted++;
+    while (!p->closing && p->generic_posted < GENERIC_POSTS && call_post(p, NULL))
+        p->generic_posted++;
 }
 
 void
-call_post_all(struct shard *sh)
+call_post_all(struct poller *p)
 {
-    for (size_t i = 0; i < sh->server->method_count; i++)
-        post_method(sh, &sh->methods[i]);
-    post_generic(sh);
+    for (size_t i = 0; i < p->server->method_count; i++)
+        post_method(p, &p->methods[i]);
+    post_generic(p);
 }
 
 /*
@@ -188,55 +192,82 @@ call_post_all(struct shard *sh)
  * takes a slow way through core, and one lock of the whole server.
  */
 static void
-slot_arrived(struct shard *sh, struct shard_method *slot)
+method_arrived(struct poller *p, struct poller_method *m)
 {
-    slot->posted--;
-    unsigned epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed);
-    if (slot->epoch != epoch) {
-        slot->epoch = epoch;
-        slot->burst = 0;
+    m->posted--;
+    unsigned epoch = atomic_load_explicit(&p->epoch, memory_order_relaxed);
+    if (m->epoch != epoch) {
+        m->epoch = epoch;
+        m->burst = 0;
     }
-    slot->burst++;
-    if (slot->burst > slot->peak)
-        slot->peak = slot->burst;
-    if (slot->burst >= slot->target && slot->target < POST_MAX)
-        slot->target *= 2;
-    post_method(sh, slot);
+    m->burst++;
+    if (m->burst > m->peak)
+        m->peak = m->burst;
+    if (m->burst >= m->target && m->target < POST_MAX)
+        m->target *= 2;
+    post_method(p, m);
+}
+
+/*
+ * All calls of a connection go to one reactor: its answers leave together (cork.c), and no other
+ * reactor waits for core's locks of it. Connections get theirs in turn. What has no name (unix
+ * sockets) is spread call by call.
+ */
+static struct shard *
+home_of(struct poller *p, struct rpc_call *c)
+{
+    if (p->shard_count == 1)
+        return p->shards;
+    uint64_t name = call_connection(c);
+    struct home *set = p->homes[name % HOME_SETS];
+    for (size_t i = 0; i < HOME_WAYS && name != 0; i++) {
+        if (set[i].name == name)
+            return set[i].shard;
+    }
+    struct shard *next = &p->shards[p->turn];
+    p->turn = (p->turn + 1) % p->shard_count;
+    if (name != 0) {
+        memmove(&set[1], set, (HOME_WAYS - 1) * sizeof(*set));
+        set[0] = (struct home){name, next};
+    }
+    return next;
 }
 
 bool
 call_arrived(struct rpc_event *ev)
 {
     struct rpc_call *c = ev->call;
-    struct shard *sh = c->shard;
+    struct poller *p = c->poller;
     if (!ev->ok) { /* the server shuts down */
-        sh->closing = true;
+        p->closing = true;
         c->pending = 0;
         call_recycle(c);
         return false;
     }
-    if (c->slot) {
-        slot_arrived(sh, c->slot);
+    c->shard = home_of(p, c);
+    if (c->asked) {
+        c->slot = &c->shard->methods[c->asked - p->methods];
+        method_arrived(p, c->asked);
     } else {
-        sh->generic_posted--;
-        post_generic(sh);
+        p->generic_posted--;
+        post_generic(p);
     }
     return true;
 }
 
 void
-call_begin_epoch(struct shard *sh)
+call_begin_epoch(struct poller *p)
 {
-    unsigned epoch = atomic_load_explicit(&sh->epoch, memory_order_relaxed);
-    atomic_store_explicit(&sh->epoch, epoch + 1, memory_order_relaxed);
-    if (!atomic_load_explicit(&sh->settle, memory_order_relaxed))
+    unsigned epoch = atomic_load_explicit(&p->epoch, memory_order_relaxed);
+    atomic_store_explicit(&p->epoch, epoch + 1, memory_order_relaxed);
+    if (!atomic_load_explicit(&p->settle, memory_order_relaxed))
         return;
-    atomic_store_explicit(&sh->settle, false, memory_order_relaxed);
-    for (size_t i = 0; i < sh->server->method_count; i++) {
-        struct shard_method *slot = &sh->methods[i];
-        if (slot->peak < slot->target / 4)
-            slot->target /= 2;
-        slot->peak = 0;
+    atomic_store_explicit(&p->settle, false, memory_order_relaxed);
+    for (size_t i = 0; i < p->server->method_count; i++) {
+        struct poller_method *m = &p->methods[i];
+        if (m->peak < m->target / 4)
+            m->target /= 2;
+        m->peak = 0;
     }
 }
 
@@ -244,7 +275,8 @@ void
 call_janitor(struct shard *sh)
 {
     nsec_t now = reactor_now(sh->reactor);
-    atomic_store_explicit(&sh->settle, true, memory_order_relaxed);
+    if (sh == sh->poller->shards) /* once, not for each of its shards */
+        atomic_store_explicit(&sh->poller->settle, true, memory_order_relaxed);
     cork_forget(&sh->cork);
     list_foreach (l, &sh->ending) {
         struct rpc_call *c = container_of(l, struct rpc_call, link);

@@ -114,7 +114,7 @@ static void
 on_done_shutdown(grpc_completion_queue_functor *f, int ok)
 {
     TAKE_FROM_CORE(f);
-    struct rpc_server *s = container_of(f, struct shard, done_shutdown)->server;
+    struct rpc_server *s = container_of(f, struct poller, done_shutdown)->server;
     (void)ok;
     pthread_mutex_lock(&s->lock);
     s->queues_down++;
@@ -123,16 +123,40 @@ on_done_shutdown(grpc_completion_queue_functor *f, int ok)
 }
 
 static void
+poller_init(struct rpc_server *s, size_t i)
+{
+    struct poller *p = &s->pollers[i];
+    size_t first = i * POLLER_REACTORS;
+    size_t left = s->shard_count - first;
+    p->server = s;
+    p->index = i;
+    p->shards = &s->shards[first];
+    p->shard_count = left < POLLER_REACTORS ? left : POLLER_REACTORS;
+    p->cq = grpc_completion_queue_create_for_next(NULL);
+    p->done_shutdown.functor_run = on_done_shutdown;
+    p->done_shutdown.inlineable = 1;
+    p->done_cq = grpc_completion_queue_create_for_callback(&p->done_shutdown, NULL);
+    p->methods = calloc(s->method_count, sizeof(struct poller_method));
+    ASSERT(p->methods != NULL);
+    for (size_t k = 0; k < s->method_count; k++) {
+        p->methods[k] = (struct poller_method){
+            .method = s->methods[k],
+            .registered = s->registered[k],
+            .target = s->method_count <= FEW_METHODS ? 2 : 1,
+        };
+    }
+    grpc_server_register_completion_queue(s->core, p->cq, NULL);
+}
+
+static void
 shard_init(struct rpc_server *s, size_t i)
 {
     struct shard *sh = &s->shards[i];
     sh->server = s;
-    sh->index = i;
+    sh->poller = &s->pollers[i / POLLER_REACTORS];
     sh->reactor = s->opt.reactors[i];
-    sh->cq = grpc_completion_queue_create_for_next(NULL);
-    sh->done_shutdown.functor_run = on_done_shutdown;
-    sh->done_shutdown.inlineable = 1;
-    sh->done_cq = grpc_completion_queue_create_for_callback(&sh->done_shutdown, NULL);
+    sh->index = i;
+    sh->chain_end = &sh->chain;
     sh->out = grpc_raw_byte_buffer_create(NULL, 0);
     list_init(&sh->running);
     list_init(&sh->ending);
@@ -149,11 +173,8 @@ shard_init(struct rpc_server *s, size_t i)
     for (size_t k = 0; k < s->method_count; k++) {
         struct shard_method *slot = &sh->methods[k];
         slot->method = s->methods[k];
-        slot->registered = s->registered[k];
-        slot->target = s->method_count <= FEW_METHODS ? 2 : 1;
         slot->deep = message_is_recursive(s->methods[k]->request);
     }
-    grpc_server_register_completion_queue(s->core, sh->cq, NULL);
 }
 
 static void
@@ -213,7 +234,11 @@ rpc_server_new(const struct rpc_options *opt, char *err, size_t err_size)
     register_methods(s);
     s->shard_count = opt->reactor_count;
     s->shards = calloc(s->shard_count, sizeof(struct shard));
-    ASSERT(s->shards != NULL);
+    s->poller_count = (s->shard_count + POLLER_REACTORS - 1) / POLLER_REACTORS;
+    s->pollers = calloc(s->poller_count, sizeof(struct poller));
+    ASSERT(s->shards != NULL && s->pollers != NULL);
+    for (size_t i = 0; i < s->poller_count; i++)
+        poller_init(s, i);
     for (size_t i = 0; i < s->shard_count; i++)
         shard_init(s, i);
     health_know_services(s);
@@ -227,8 +252,8 @@ any_poller_stuck(void *arg)
 {
     struct rpc_server *s = arg;
     bool stuck = false;
-    for (size_t i = 0; i < s->shard_count; i++)
-        stuck |= poller_stuck(&s->shards[i]);
+    for (size_t i = 0; i < s->poller_count; i++)
+        stuck |= poller_stuck(&s->pollers[i]);
     return stuck;
 }
 
@@ -237,10 +262,10 @@ rpc_server_start(struct rpc_server *s)
 {
     grpc_server_start(s->core);
     s->started = true;
-    for (size_t i = 0; i < s->shard_count; i++) {
-        poller_start(&s->shards[i]);
+    for (size_t i = 0; i < s->poller_count; i++)
+        poller_start(&s->pollers[i]);
+    for (size_t i = 0; i < s->shard_count; i++)
         inbox_send(s->shards[i].reactor, &s->shards[i].start_msg);
-    }
     health_open(s->health, true);
     acceptor_start(s->acceptor, any_poller_stuck, s);
 }
@@ -347,11 +372,11 @@ wait_count(struct rpc_server *s, const size_t *n, size_t wanted)
 static void
 close_done_queues(struct rpc_server *s)
 {
-    for (size_t i = 0; i < s->shard_count; i++) {
-        GIVE_TO_CORE(&s->shards[i].done_shutdown);
-        grpc_completion_queue_shutdown(s->shards[i].done_cq);
+    for (size_t i = 0; i < s->poller_count; i++) {
+        GIVE_TO_CORE(&s->pollers[i].done_shutdown);
+        grpc_completion_queue_shutdown(s->pollers[i].done_cq);
     }
-    wait_count(s, &s->queues_down, s->shard_count);
+    wait_count(s, &s->queues_down, s->poller_count);
 }
 
 void
@@ -362,7 +387,7 @@ rpc_server_stop(struct rpc_server *s)
     s->stopped = true;
     drain(s, 0, 0);
     GIVE_TO_CORE(&s->down_event);
-    grpc_server_shutdown_and_notify(s->core, s->shards[0].cq, &s->down_event);
+    grpc_server_shutdown_and_notify(s->core, s->pollers[0].cq, &s->down_event);
     grpc_server_cancel_all_calls(s->core);
     wait_count(s, &s->core_down, 1);
     while (!no_calls(s))
@@ -371,9 +396,9 @@ rpc_server_stop(struct rpc_server *s)
     for (size_t i = 0; i < s->shard_count; i++)
         inbox_send(s->shards[i].reactor, &s->shards[i].quiet_msg);
     wait_count(s, &s->quiet, s->shard_count);
-    for (size_t i = 0; i < s->shard_count; i++) {
-        grpc_completion_queue_shutdown(s->shards[i].cq);
-        poller_join(&s->shards[i]);
+    for (size_t i = 0; i < s->poller_count; i++) {
+        grpc_completion_queue_shutdown(s->pollers[i].cq);
+        poller_join(&s->pollers[i]);
     }
     close_done_queues(s);
 }
@@ -391,7 +416,7 @@ drain_queue(grpc_completion_queue *cq)
 static void
 close_unstarted(struct rpc_server *s)
 {
-    if (s->shard_count == 0) {
+    if (s->poller_count == 0) {
         grpc_completion_queue *cq = grpc_completion_queue_create_for_next(NULL);
         grpc_server_register_completion_queue(s->core, cq, NULL);
         grpc_server_shutdown_and_notify(s->core, cq, &s->down_event);
@@ -399,9 +424,9 @@ close_unstarted(struct rpc_server *s)
         grpc_completion_queue_destroy(cq);
         return;
     }
-    grpc_server_shutdown_and_notify(s->core, s->shards[0].cq, &s->down_event);
-    for (size_t i = 0; i < s->shard_count; i++)
-        drain_queue(s->shards[i].cq);
+    grpc_server_shutdown_and_notify(s->core, s->pollers[0].cq, &s->down_event);
+    for (size_t i = 0; i < s->poller_count; i++)
+        drain_queue(s->pollers[i].cq);
     close_done_queues(s);
 }
 
@@ -415,12 +440,16 @@ rpc_server_free(struct rpc_server *s)
         close_unstarted(s);
     if (s->core)
         grpc_server_destroy(s->core);
+    for (size_t i = 0; i < s->poller_count; i++) {
+        struct poller *p = &s->pollers[i];
+        call_pool_free(p);
+        ASSERT(atomic_load(&p->calls) == 0);
+        grpc_completion_queue_destroy(p->cq);
+        grpc_completion_queue_destroy(p->done_cq);
+        free(p->methods);
+    }
     for (size_t i = 0; i < s->shard_count; i++) {
         struct shard *sh = &s->shards[i];
-        call_pool_free(sh);
-        ASSERT(atomic_load(&sh->calls) == 0);
-        grpc_completion_queue_destroy(sh->cq);
-        grpc_completion_queue_destroy(sh->done_cq);
         grpc_byte_buffer_destroy(sh->out);
         free(sh->headers_out.items);
         free(sh->trailers_out.items);
@@ -434,6 +463,7 @@ rpc_server_free(struct rpc_server *s)
     free(s->services);
     free(s->registered);
     free(s->methods);
+    free(s->pollers);
     free(s->shards);
     free(s);
     grpc_shutdown();

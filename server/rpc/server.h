@@ -26,7 +26,8 @@ struct rpc_options {
     /* Addresses, TLS, limits, keepalive and drain times. Must outlive the server. */
     const struct config *config;
 
-    /* Made, and not necessarily started. One completion queue and one poller thread for each. */
+    /* Made, and not necessarily started. Every two share a completion queue and its poller thread.
+     */
     struct reactor *const *reactors;
     size_t reactor_count;
 

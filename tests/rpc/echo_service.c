@@ -3,6 +3,7 @@
 
 #include "luna/testing/echo.rpc.h"
 #include "run/fiber.h"
+#include "run/reactor.h"
 
 static enum status
 echo(struct call *call, const Luna__Testing__EchoMessage *req, Luna__Testing__EchoMessage *resp)
@@ -36,9 +37,10 @@ describe(struct call *call, Luna__Testing__EchoCommand *resp)
     struct arena *a = call->ctx.arena;
     struct str key;
     struct str value;
-    char *text = arena_printf(a, "peer=%s address=%s trace=%s left_ms=%lld", call_peer(call),
-                              call_peer_address(call), call->ctx.trace.id,
-                              (long long)(ctx_left(&call->ctx) / MSEC(1)));
+    char *text =
+        arena_printf(a, "peer=%s address=%s trace=%s left_ms=%lld reactor=%u", call_peer(call),
+                     call_peer_address(call), call->ctx.trace.id,
+                     (long long)(ctx_left(&call->ctx) / MSEC(1)), reactor_index(call->ctx.reactor));
     for (size_t i = 0; call_metadata_at(call, i, &key, &value); i++) {
         if (str_starts(key, STR("x-echo-")) && !str_starts(key, STR("x-echo-bin")))
             text = arena_printf(a, "%s " STR_FMT "=" STR_FMT, text, STR_ARG(key), STR_ARG(value));

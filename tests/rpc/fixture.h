@@ -43,7 +43,7 @@ class Server
             has_address |= a.rfind("--listen-address", 0) == 0;
         if (!has_address)
             args.push_back("--listen-address=127.0.0.1:0");
-        args.push_back("--reactors=2");
+        args.insert(args.begin(), "--reactors=2"); // what the test says comes after it
         for (const std::string &a : args)
             argv.push_back(a.c_str());
         const struct rpc_service *services[] = {&luna_testing_echo_service};

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "fixture.h"
@@ -126,6 +127,67 @@ TEST(Start, SeveralAddresses)
         EXPECT_EQ(again.get(), nullptr);
     }
     EXPECT_NE(access(path.c_str(), F_OK), 0);
+    EXPECT_EQ(rmdir(dir.c_str()), 0);
+}
+
+// The reactors that so many calls of one connection ran on.
+static std::set<int>
+reactors_of(const Channel &ch, int calls)
+{
+    std::set<int> seen;
+    Command c;
+    c.describe = true;
+    for (int i = 0; i < calls; i++) {
+        std::string text = command_of(unary(ch, kObey, c.bytes_on_wire()).body).text;
+        size_t at = text.find(" reactor=");
+        EXPECT_NE(at, std::string::npos) << text;
+        seen.insert(std::stoi(text.substr(at + 9)));
+    }
+    return seen;
+}
+
+TEST(Reactors, ConnectionsGetThemInTurnAndKeepThem)
+{
+    Server server;
+    ASSERT_NE(server.get(), nullptr) << server.error;
+    std::vector<std::unique_ptr<Channel>> channels;
+    std::vector<int> got;
+    for (int i = 0; i < 6; i++) {
+        channels.push_back(std::make_unique<Channel>(server.address()));
+        std::set<int> seen = reactors_of(*channels.back(), 10);
+        ASSERT_EQ(seen.size(), 1U);
+        got.push_back(*seen.begin());
+        EXPECT_TRUE(i == 0 || got[static_cast<size_t>(i)] != got[static_cast<size_t>(i - 1)]);
+    }
+    for (size_t i = 0; i < channels.size(); i++)
+        EXPECT_EQ(reactors_of(*channels[i], 3), std::set<int>{got[i]});
+}
+
+// Five reactors have three pollers; which of those reads a connection is core's choice.
+TEST(Reactors, AllOfThemServe)
+{
+    Server server({"--reactors=5"});
+    ASSERT_NE(server.get(), nullptr) << server.error;
+    std::set<int> all;
+    for (int i = 0; i < 60; i++) {
+        Channel ch(server.address());
+        std::set<int> seen = reactors_of(ch, 2);
+        EXPECT_EQ(seen.size(), 1U);
+        all.insert(seen.begin(), seen.end());
+    }
+    EXPECT_EQ(all, (std::set<int>{0, 1, 2, 3, 4}));
+}
+
+// All connections through a unix socket have the same name.
+TEST(Reactors, CallsThroughAUnixSocketAreSpread)
+{
+    std::string dir = temp_dir();
+    {
+        Server server({"--listen-address=unix:" + dir + "/rpc.sock"});
+        ASSERT_NE(server.get(), nullptr) << server.error;
+        Channel ch("unix:" + dir + "/rpc.sock");
+        EXPECT_EQ(reactors_of(ch, 4), (std::set<int>{0, 1}));
+    }
     EXPECT_EQ(rmdir(dir.c_str()), 0);
 }
 
