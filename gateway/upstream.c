@@ -133,11 +133,16 @@ is_hopeful(const struct upstream_lane *lane)
     return false;
 }
 
-/* To a server, or to those that wait. */
+/* To a server, or to those that wait. What is too late already would be too late there as well,
+ * and until the loop's timer says so an answer of the server could come first. */
 static void
 dispatch(struct upstream_call *c)
 {
     struct upstream_lane *lane = c->lane;
+    if (c->deadline != NSEC_NEVER && clock_now() >= c->deadline) {
+        call_end(c, DEADLINE_EXCEEDED, STR("deadline passed"));
+        return;
+    }
     struct upstream_peer *p = pick(lane);
     if (p && http2_submit(p->link, c))
         return;

@@ -157,6 +157,18 @@ TEST_F(Errors, OfDeadlines)
         EXPECT_EQ(get("/v1/book/x", header).status, 400) << header;
 }
 
+// However fast the server would answer.
+TEST_F(Errors, OfDeadlinesThatHavePassedBeforeTheCallIsSent)
+{
+    start();
+    reply(Reply());
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(get("/v1/book/x", "Grpc-Timeout: 1n\r\n").status, 504);
+    EXPECT_TRUE(upstream.calls().empty());
+    EXPECT_EQ(get("/v1/book/x", "Grpc-Timeout: 10S\r\n").status, 200);
+    EXPECT_EQ(upstream.calls().size(), 1U);
+}
+
 TEST_F(Errors, OfAnswersThatAreNoMessages)
 {
     start();
