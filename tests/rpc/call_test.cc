@@ -43,6 +43,29 @@ TEST(Unary, ManyAtOnceFromManyThreads)
     EXPECT_TRUE(eventually([&] { return server.stats().calls_alive == 0; }));
 }
 
+// Short ones are held in core's slices themselves, and copied piece by piece.
+TEST(Metadata, OfEveryLengthComesBack)
+{
+    Server server;
+    ASSERT_NE(server.get(), nullptr) << server.error;
+    Channel ch(server.address());
+    Command c;
+    c.describe = true;
+    Metadata sent;
+    for (size_t n = 0; n <= 40; n++) {
+        std::string value;
+        for (size_t i = 0; i < n; i++)
+            value.push_back(static_cast<char>('a' + (i + n) % 26));
+        sent.push_back({"x-mirror" + std::string(n, static_cast<char>('a' + n % 26)), value});
+    }
+    Outcome o = unary(ch, kObey, c.bytes_on_wire(), sent);
+    EXPECT_EQ(o.code, 0);
+    for (const auto &[key, value] : sent) {
+        ASSERT_EQ(o.headers.count(key), 1U) << key;
+        EXPECT_EQ(o.headers[key], value);
+    }
+}
+
 TEST(Unary, MetadataBothWays)
 {
     Server server;

@@ -42,6 +42,8 @@ describe(struct call *call, Luna__Testing__EchoCommand *resp)
                      call_peer_address(call), call->ctx.trace.id,
                      (long long)(ctx_left(&call->ctx) / MSEC(1)), reactor_index(call->ctx.reactor));
     for (size_t i = 0; call_metadata_at(call, i, &key, &value); i++) {
+        if (str_starts(key, STR("x-mirror")))
+            (void)call_set_header_as_is(call, key, value);
         if (str_starts(key, STR("x-echo-")) && !str_starts(key, STR("x-echo-bin")))
             text = arena_printf(a, "%s " STR_FMT "=" STR_FMT, text, STR_ARG(key), STR_ARG(value));
     }

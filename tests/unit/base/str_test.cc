@@ -36,6 +36,26 @@ TEST(Str, ComparesFoldsAndTrims)
     EXPECT_TRUE(str_eq(str_trim(str_of(nullptr)), str_of("")));
 }
 
+TEST(Str, WritesNumbersAsTheStandardLibraryDoes)
+{
+    std::mt19937_64 random(1);
+    auto check = [](int64_t n) {
+        char ours[STR_I64_SIZE], theirs[32];
+        std::string a(ours, str_write_i64(ours, n));
+        EXPECT_EQ(a, std::string(theirs, std::to_chars(theirs, theirs + 32, n).ptr));
+    };
+    for (int64_t n = -1100; n <= 1100; n++)
+        check(n);
+    int64_t power = 1;
+    for (int i = 0; i < 18; i++, power *= 10)
+        for (int64_t n : {power - 1, power, power + 1})
+            check(n), check(-n);
+    check(std::numeric_limits<int64_t>::min());
+    check(std::numeric_limits<int64_t>::max());
+    for (int i = 0; i < 100000; i++)
+        check(static_cast<int64_t>(random()) >> (random() % 63));
+}
+
 TEST(Str, CutsAtTheFirstSeparator)
 {
     str s = str_of("a,,bc");
