@@ -168,8 +168,8 @@ struct shard_method {
 
 /* Where the calls of a connection go. */
 struct home {
-    uint64_t name; /* connection_name; 0: free */
-    struct shard *shard;
+    uint64_t connection;
+    struct shard *shard; /* NULL: free */
 };
 
 /*
@@ -198,7 +198,7 @@ struct poller {
     struct poller_method *methods;
     int generic_posted;
     struct rpc_call *pool;                   /* free */
-    struct home homes[HOME_SETS][HOME_WAYS]; /* by name; in each set the newest first */
+    struct home homes[HOME_SETS][HOME_WAYS]; /* in each set the newest first */
     size_t turn;                             /* the shard that the next connection gets */
     atomic_uint epoch;                       /* number of the chain; others may look */
     bool closing;                            /* core takes no more posts */

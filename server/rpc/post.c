@@ -2,6 +2,7 @@
  * Calls before and after their life: the pool they come from, and those given to core to be filled
  * with what arrives.
  */
+#include <grpc/grpc_security.h>
 #include <stdlib.h>
 
 #include "rpc/internal.h"
@@ -208,28 +209,42 @@ method_arrived(struct poller *p, struct poller_method *m)
     post_method(p, m);
 }
 
+/* The same for all calls of a connection, and no other's while it stands. Those through unix
+ * sockets have no name; but core makes an authentication context for each connection, even an
+ * insecure one. (That alone would not do: its place in memory is that of the connection that has
+ * just ended.) */
+static uint64_t
+connection_of(struct rpc_call *c)
+{
+    uint64_t name = call_connection(c);
+    if (name != 0)
+        return name;
+    grpc_auth_context *a = grpc_call_auth_context(c->core);
+    grpc_auth_context_release(a);
+    return (uintptr_t)a;
+}
+
 /*
- * All calls of a connection go to one reactor: its answers leave together (cork.c), and no other
- * reactor waits for core's locks of it. Connections get theirs in turn. What has no name (unix
- * sockets) is spread call by call.
+ * All calls of a connection go to one reactor: its answers leave together (cork.c), no other
+ * reactor waits for core's locks of it, and what the reactor has learned of its caller (keys,
+ * limits) is there. Connections get theirs in turn.
  */
 static struct shard *
 home_of(struct poller *p, struct rpc_call *c)
 {
     if (p->shard_count == 1)
         return p->shards;
-    uint64_t name = call_connection(c);
-    struct home *set = p->homes[name % HOME_SETS];
-    for (size_t i = 0; i < HOME_WAYS && name != 0; i++) {
-        if (set[i].name == name)
+    uint64_t connection = connection_of(c);
+    uint64_t mixed = connection * UINT64_C(0x9e3779b97f4a7c15);
+    struct home *set = p->homes[(mixed >> 32) % HOME_SETS];
+    for (size_t i = 0; i < HOME_WAYS && set[i].shard; i++) {
+        if (set[i].connection == connection)
             return set[i].shard;
     }
     struct shard *next = &p->shards[p->turn];
     p->turn = (p->turn + 1) % p->shard_count;
-    if (name != 0) {
-        memmove(&set[1], set, (HOME_WAYS - 1) * sizeof(*set));
-        set[0] = (struct home){name, next};
-    }
+    memmove(&set[1], set, (HOME_WAYS - 1) * sizeof(*set));
+    set[0] = (struct home){connection, next};
     return next;
 }
 
