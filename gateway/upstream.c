@@ -140,7 +140,7 @@ dispatch(struct upstream_call *c)
 {
     struct upstream_lane *lane = c->lane;
     if (c->deadline != NSEC_NEVER && clock_now() >= c->deadline) {
-        call_end(c, DEADLINE_EXCEEDED, STR("deadline passed"));
+        on_deadline(&c->timer);
         return;
     }
     struct upstream_peer *p = pick(lane);

@@ -125,7 +125,7 @@ struct rpc_call {
     grpc_metadata_array metadata;
     grpc_call_details details; /* of unknown methods */
     const char *peer;
-    uint64_t peer_name; /* connection_name, 0: not asked for yet */
+    uint64_t peer_name; /* connection_name; 0: not asked for yet, or none */
     const char *peer_address;
 
     struct rpc_event main_event; /* its arrival, then its end */

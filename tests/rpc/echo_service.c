@@ -38,7 +38,7 @@ describe(struct call *call, Luna__Testing__EchoCommand *resp)
     struct str key;
     struct str value;
     char *text =
-        arena_printf(a, "peer=%s address=%s trace=%s left_ms=%lld reactor=%u", call_peer(call),
+        arena_printf(a, "peer=%s address=%s trace=%s left_ms=%lld reactor=%d", call_peer(call),
                      call_peer_address(call), call->ctx.trace.id,
                      (long long)(ctx_left(&call->ctx) / MSEC(1)), reactor_index(call->ctx.reactor));
     for (size_t i = 0; call_metadata_at(call, i, &key, &value); i++) {
