@@ -177,6 +177,36 @@ is_continuation(unsigned char c)
     return (c & 0xc0u) == 0x80u;
 }
 
+/* How many digits `u` has: from its bits (log10 2 is about 1233 / 4096), and a look. */
+static size_t
+count_digits(uint64_t u)
+{
+    static const uint64_t powers[] = {
+        1,
+        10,
+        100,
+        1000,
+        10000,
+        100000,
+        1000000,
+        10000000,
+        100000000,
+        1000000000,
+        10000000000,
+        100000000000,
+        1000000000000,
+        10000000000000,
+        100000000000000,
+        1000000000000000,
+        10000000000000000,
+        100000000000000000,
+        1000000000000000000,
+        10000000000000000000U,
+    };
+    size_t n = (size_t)(64 - __builtin_clzll(u | 1)) * 1233 >> 12;
+    return n + ((u | 1) >= powers[n]);
+}
+
 char *
 str_write_i64(char *to, int64_t n)
 {
@@ -184,20 +214,18 @@ str_write_i64(char *to, int64_t n)
                                    "25262728293031323334353637383940414243444546474849"
                                    "50515253545556575859606162636465666768697071727374"
                                    "75767778798081828384858687888990919293949596979899";
-    char digits[STR_I64_SIZE];
-    char *end = digits + sizeof(digits);
-    char *p = end;
     uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    if (n < 0)
+        *to++ = '-';
+    char *end = to + count_digits(u);
+    char *p = end;
     for (; u >= 100; u /= 100) /* two at a time: the divisions are what it costs */
         memcpy(p -= 2, &pairs[u % 100 * 2], 2);
     if (u >= 10)
-        memcpy(p -= 2, &pairs[u * 2], 2);
+        memcpy(p - 2, &pairs[u * 2], 2);
     else
-        *--p = (char)('0' + u);
-    if (n < 0)
-        *to++ = '-';
-    memcpy(to, p, (size_t)(end - p));
-    return to + (end - p);
+        p[-1] = (char)('0' + u);
+    return end;
 }
 
 int

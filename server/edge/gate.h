@@ -74,7 +74,8 @@ struct gate_request {
     int64_t account_id;
     int64_t cost; /* 0: only look */
     bool charge_quota;
-    bool dry_run; /* decides, and takes nothing */
+    bool dry_run;   /* decides, and takes nothing */
+    bool plan_only; /* its limits are those of the account's plan: a lease may cover it */
     const struct gate_limit *limits;
     size_t limit_count;
     usec_t now;         /* 0: Redis' own time. Otherwise for simulations and tests */

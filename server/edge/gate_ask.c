@@ -98,8 +98,8 @@ batch_free(struct gate_batch *b)
 
 /* ---- gathering ------------------------------------------------------------------------------ */
 
-static bool
-same_limits(const struct gate_request *a, const struct gate_request *b)
+bool
+gate_same_limits(const struct gate_request *a, const struct gate_request *b)
 {
     if (a->limit_count != b->limit_count)
         return false;
@@ -107,7 +107,8 @@ same_limits(const struct gate_request *a, const struct gate_request *b)
         const struct gate_limit *l = &a->limits[i];
         const struct gate_limit *m = &b->limits[i];
         if (l->capacity != m->capacity || l->unit_us != m->unit_us ||
-            l->report_only != m->report_only || strcmp(l->name, m->name) != 0)
+            l->report_only != m->report_only ||
+            (l->name != m->name && strcmp(l->name, m->name) != 0))
             return false;
     }
     return true;
@@ -118,7 +119,7 @@ static bool
 same_kind(const struct gate_request *a, const struct gate_request *b)
 {
     return a->cost == b->cost && a->charge_quota == b->charge_quota && a->method == b->method &&
-           a->now == b->now && same_limits(a, b);
+           a->now == b->now && gate_same_limits(a, b);
 }
 
 static void

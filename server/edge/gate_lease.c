@@ -1,6 +1,11 @@
 /*
- * Leases: a reactor takes units of a busy account at once, and decides without Redis while they
- * last. What is taken is charged, so the limit holds; what is not spent in time goes back.
+ * Leases: a reactor takes units of busy calls at once - of their quota and of all their rates - and
+ * decides without Redis while they last. What is taken is charged, so the limit holds; what is not
+ * spent in time goes back.
+ *
+ * A unit is spent at most LEASE_TIME after its limits were charged for it. So a rate of c at once
+ * and one every p admits at most c + (w + LEASE_TIME) / p in any window w; and what all leases of a
+ * reactor hold of it is at most its RATE_ROOMth part.
  */
 #include <stdlib.h>
 
@@ -9,47 +14,99 @@
 #define LEASE_TIME  MSEC(100)
 #define LEASE_QUICK MSEC(25) /* one that is half spent sooner is followed by a larger one */
 #define LEASE_FIRST 16       /* the part of the largest one that is taken first */
-#define LEASE_ROOM  64       /* a lease is taken while the quota holds this many of them */
-#define RATE_ROOM   4        /* and the burst of the account's rate that many */
+#define QUOTA_ROOM  64       /* a lease is not more than this part of the quota's rest */
+#define RATE_ROOM   64       /* nor than this part of a rate's burst */
 #define COST_ROOM   4        /* and it serves so many calls at least */
+#define KINDS       8        /* of an account's calls that are watched at once */
+#define QUIET       SEC(1)   /* a kind that has not been called for so long is forgotten */
+
+/* ---- the kinds of calls ---------------------------------------------------------------------- */
 
 static bool
 could_lease(const struct gate_request *req)
 {
-    if (req->dry_run || req->max_calls > 0 || !req->charge_quota || req->cost < 1 ||
-        req->cost * COST_ROOM > gate_settings.lease || req->limit_count > 1)
-        return false;
-    return req->limit_count == 0 || strcmp(req->limits[0].name, "account") == 0;
+    return req->plan_only && !req->dry_run && req->max_calls == 0 && req->charge_quota &&
+           req->cost >= 1 && req->cost * COST_ROOM <= gate_settings.lease;
 }
 
-static bool
-same_limit(const struct gate_lease *l, const struct gate_request *req)
+static struct gate_lease *
+find(const struct gate_account *a, const struct gate_request *req)
 {
-    const struct gate_limit *m = &req->limits[0];
-    if (l->limit_count != req->limit_count)
-        return false;
-    return req->limit_count == 0 ||
-           (l->limit.capacity == m->capacity && l->limit.unit_us == m->unit_us &&
-            l->limit.report_only == m->report_only);
+    list_foreach (it, &a->leases) {
+        struct gate_lease *l = container_of(it, struct gate_lease, of_account);
+        if (l->kind.method == req->method && gate_same_limits(&l->kind, req))
+            return l;
+    }
+    return NULL;
 }
 
 static bool
-covers(const struct gate_lease *l, const struct gate_request *req, nsec_t now)
+is_quiet(const struct gate_lease *l, nsec_t now)
 {
-    return l->units >= req->cost && now < l->until && l->method == req->method &&
-           same_limit(l, req);
+    return l->units == 0 && !l->taking && !l->returning && now - l->used_at >= QUIET;
 }
 
+static void
+forget(struct gate_lease *l)
+{
+    list_remove(&l->of_account);
+    list_remove(&l->link);
+    l->account->lease_count--;
+    gate_account_put(l->account);
+    free(l);
+}
+
+/* From now on the kind of the request is watched. NULL: too many are. */
+static struct gate_lease *
+watch(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
+{
+    nsec_t now = reactor_now(g->reactor);
+    if (a->lease_count >= KINDS) {
+        struct gate_lease *first = container_of(a->leases.next, struct gate_lease, of_account);
+        if (!is_quiet(first, now)) {
+            /* Another one is looked at next time. */
+            list_remove(&first->of_account);
+            list_push(&a->leases, &first->of_account);
+            return NULL;
+        }
+        forget(first);
+    }
+    struct gate_lease *l = calloc(1, sizeof(*l));
+    ASSERT(l);
+    ASSERT(req->limit_count <= GATE_PLAN_LIMITS);
+    for (size_t i = 0; i < req->limit_count; i++) {
+        l->limits[i] = req->limits[i];
+        snprintf(l->names[i], sizeof(l->names[i]), "%s", req->limits[i].name);
+        l->limits[i].name = l->names[i];
+    }
+    l->kind = (struct gate_request){
+        .account_id = req->account_id,
+        .charge_quota = true,
+        .plan_only = true,
+        .limits = l->limits,
+        .limit_count = req->limit_count,
+        .method = req->method,
+    };
+    l->account = a;
+    l->asked_since = l->used_at = now;
+    cond_init(&l->taken);
+    list_push(&a->leases, &l->of_account);
+    list_push(&g->leases, &l->link);
+    a->lease_count++;
+    a->users++;
+    return l;
+}
+
+/* ---- spending -------------------------------------------------------------------------------- */
+
 static bool
-spend(struct quota_gate *g, struct gate_account *a, const struct gate_request *req,
+spend(struct quota_gate *g, struct gate_lease *l, const struct gate_request *req,
       struct gate_decision *ret)
 {
-    struct gate_lease *l = &a->lease;
-    if (!covers(l, req, reactor_now(g->reactor)))
+    l->used_at = reactor_now(g->reactor);
+    if (l->units < req->cost || l->used_at >= l->until)
         return false;
     l->units -= req->cost;
-    if (l->units == 0)
-        list_remove(&l->link);
     /* No more of it than there is: the rest is most of it. */
     memcpy(ret, &l->as_of, offsetof(struct gate_decision, limits));
     ret->quota_remaining += l->units;
@@ -61,101 +118,109 @@ spend(struct quota_gate *g, struct gate_account *a, const struct gate_request *r
     return true;
 }
 
-/* Units of the next lease: twice the last one while those are spent quickly, so that a burst soon
- * has what it needs and a slow caller holds little. */
+/* The most units that the next lease may have: what is left is enough for many such, and all of the
+ * account's together are not larger than one. */
 static int64_t
-next_size(const struct gate_lease *l, const struct gate_request *req, nsec_t now)
+room_for(const struct gate_lease *l)
 {
+    const struct gate_account *a = l->account;
+    int64_t n = gate_settings.lease;
+    list_foreach (it, &a->leases) {
+        const struct gate_lease *other = container_of(it, struct gate_lease, of_account);
+        n -= other == l ? 0 : other->units;
+    }
+    if (n > a->seen_left / QUOTA_ROOM)
+        n = a->seen_left / QUOTA_ROOM;
+    for (size_t i = 0; i < l->kind.limit_count; i++)
+        if (n > l->limits[i].capacity / RATE_ROOM)
+            n = l->limits[i].capacity / RATE_ROOM;
+    return n;
+}
+
+/* Units of the next lease, 0: none. Twice the last one while those are spent quickly, so that a
+ * burst soon has what it needs and a slow caller holds little. */
+static int64_t
+next_size(const struct gate_lease *l, int64_t cost, nsec_t now)
+{
+    int64_t least = gate_settings.lease / LEASE_FIRST;
+    int64_t room = room_for(l);
     int64_t n = l->size;
-    if (n == 0)
-        n = gate_settings.lease / LEASE_FIRST;
-    else if (now - l->taken_at < LEASE_QUICK)
+    if (least < cost * COST_ROOM)
+        least = cost * COST_ROOM;
+    if (now < l->not_before || room < least)
+        return 0;
+    if (now - l->taken_at < LEASE_QUICK)
         n *= 2;
-    if (n < req->cost * COST_ROOM)
-        n = req->cost * COST_ROOM;
-    return n < gate_settings.lease ? n : gate_settings.lease;
+    if (n < least)
+        n = least;
+    return n < room ? n : room;
 }
 
-/* Whether the account has enough for another lease. */
+/* Whether such calls are so many that the next one should be taken. */
 static bool
-has_room(const struct gate_account *a, const struct gate_request *req, nsec_t now)
+wants(struct gate_lease *l, const struct gate_request *req, nsec_t now)
 {
-    int64_t n = next_size(&a->lease, req, now);
-    return now >= a->lease.not_before && a->seen_left >= n * LEASE_ROOM &&
-           (req->limit_count == 0 || req->limits[0].capacity >= n * RATE_ROOM);
+    int64_t n = next_size(l, req->cost, now);
+    if (n > 0 && (l->size > 0 || l->asked >= n / 2))
+        return true;
+    if (now - l->asked_since >= QUIET) {
+        l->asked = 0;
+        l->asked_since = now;
+    }
+    l->asked += req->cost;
+    return false;
 }
 
-/* Whether it is busy enough for one, and has enough. */
-static bool
-wants(const struct gate_account *a, const struct gate_request *req, nsec_t now)
-{
-    const struct gate_lease *l = &a->lease;
-    if (l->units > 0 && now < l->until && (l->method != req->method || l->units >= req->cost))
-        return false; /* somebody else's */
-    return (l->size > 0 || a->spent >= next_size(l, req, now) / 2) && has_room(a, req, now);
-}
+/* ---- taking and giving back ------------------------------------------------------------------ */
 
-/* What is left of the account's lease goes back. */
+/* What is left of it goes back. */
 static void
-give_rest(struct quota_gate *g, struct gate_account *a, struct arena *arena)
+give_rest(struct quota_gate *g, struct gate_lease *l, struct arena *arena)
 {
-    struct gate_lease *l = &a->lease;
     struct gate_decision taken = l->as_of;
-    struct gate_limit limit = l->limit;
-    const struct gate_request req = {
-        .account_id = a->account_id,
-        .method = l->method,
-        .run = g->run,
-        .limits = &limit,
-        .limit_count = l->limit_count,
-    };
+    struct gate_request req = l->kind;
     int64_t units = l->units;
+    req.run = g->run;
     l->units = 0;
-    list_remove(&l->link);
     if (units > 0)
-        (void)gate_undo(g->reactor, arena, a, &req, &taken, units);
+        (void)gate_undo(g->reactor, arena, l->account, &req, &taken, units);
 }
 
 /* What was taken joins what is left when both can go back as one. */
 static void
-put(struct quota_gate *g, struct gate_account *a, struct arena *arena,
-    const struct gate_request *req, const struct gate_decision *d, int64_t units)
+put(struct quota_gate *g, struct gate_lease *l, struct arena *arena, const struct gate_decision *d,
+    int64_t units)
 {
-    struct gate_lease *l = &a->lease;
-    const struct gate_limit *m = req->limits;
-    if (l->units > 0 && (l->method != req->method || !same_limit(l, req) ||
-                         l->as_of.epoch != d->epoch || l->as_of.day != d->day))
-        give_rest(g, a, arena);
-    if (req->limit_count > 0)
-        l->limit = (struct gate_limit){"account", m->capacity, m->unit_us, m->report_only};
-    l->limit_count = req->limit_count;
-    l->method = req->method;
+    if (l->units > 0 && (l->as_of.epoch != d->epoch || l->as_of.day != d->day))
+        give_rest(g, l, arena);
     l->as_of = *d;
     l->units += units;
     l->size = units;
+    l->asked = 0;
     l->taken_at = clock_now();
     l->until = l->taken_at + LEASE_TIME;
-    list_remove(&l->link);
-    list_push(&g->leases, &l->link);
     GATE_ADD(g, leases, 1);
 }
 
-static void
-take(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
+static bool
+take_some(struct ctx *ctx, struct quota_gate *g, struct gate_lease *l, int64_t cost)
 {
-    struct gate_lease *l = &a->lease;
-    struct gate_request more = *req;
+    struct gate_request more = l->kind;
     struct gate_decision d;
     bool dead = false;
-    more.cost = next_size(l, req, clock_now());
-    enum status st = gate_know_run(ctx, g);
-    if (st == OK)
-        st = gate_know_actor(ctx, g);
-    if (st == OK)
-        st = gate_ask(ctx, g, a, &more, &d, &dead);
-    if (st == OK && !dead && d.verdict == GATE_ADMITTED) {
-        put(g, a, ctx->arena, req, &d, more.cost);
-    } else {
+    more.cost = next_size(l, cost, clock_now());
+    if (more.cost == 0 || gate_know_run(ctx, g) != OK || gate_know_actor(ctx, g) != OK ||
+        gate_ask(ctx, g, l->account, &more, &d, &dead) != OK || dead ||
+        d.verdict != GATE_ADMITTED)
+        return false;
+    put(g, l, ctx->arena, &d, more.cost);
+    return true;
+}
+
+static void
+take(struct ctx *ctx, struct quota_gate *g, struct gate_lease *l, int64_t cost)
+{
+    if (!take_some(ctx, g, l, cost)) {
         fail_clear(ctx); /* who asks Redis now is told why */
         l->size = 0;
         l->not_before = clock_now() + LEASE_TIME;
@@ -164,14 +229,10 @@ take(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
     cond_broadcast(&l->taken);
 }
 
-/* ---- before it is spent -----------------------------------------------------------------------
- */
-
 struct renewal {
     struct quota_gate *gate;
-    struct gate_account *account;
-    struct gate_request req;
-    struct gate_limit limit;
+    struct gate_lease *lease; /* it stays while it is taken */
+    int64_t cost;
 };
 
 static void
@@ -183,8 +244,7 @@ renew_main(void *arg)
     arena_init(&arena, 0);
     ctx_init(&ctx, &arena, r->gate->reactor);
     ctx.deadline = clock_now() + SEC(2);
-    take(&ctx, r->gate, r->account, &r->req);
-    gate_account_put(r->account);
+    take(&ctx, r->gate, r->lease, r->cost);
     r->gate->renewals--;
     ctx_fini(&ctx);
     arena_fini(&arena);
@@ -193,22 +253,19 @@ renew_main(void *arg)
 
 /* Half of it is gone: the next one is taken before anybody has to wait for it. */
 static void
-renew(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
+renew(struct quota_gate *g, struct gate_lease *l, const struct gate_request *req)
 {
-    struct gate_lease *l = &a->lease;
     if (l->units > l->size / 2 || l->taking || g->closing ||
-        !has_room(a, req, reactor_now(g->reactor)))
+        next_size(l, req->cost, reactor_now(g->reactor)) == 0)
         return;
     struct renewal *r = malloc(sizeof(*r));
     ASSERT(r);
-    *r = (struct renewal){.gate = g, .account = a, .req = *req, .limit = l->limit};
-    r->req.limits = &r->limit;
+    *r = (struct renewal){.gate = g, .lease = l, .cost = req->cost};
     if (!fiber_spawn(g->reactor, renew_main, r)) {
         free(r);
         return;
     }
     l->taking = true;
-    a->users++;
     g->renewals++;
 }
 
@@ -216,12 +273,18 @@ bool
 gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
                  const struct gate_request *req, struct gate_decision *ret)
 {
-    struct gate_lease *l = &a->lease;
     if (!could_lease(req))
         return false;
-    while (!spend(g, a, req, ret)) {
-        if (!l->taking && !wants(a, req, reactor_now(g->reactor)))
+    for (;;) {
+        struct gate_lease *l = find(a, req);
+        if (!l)
+            l = watch(g, a, req);
+        if (!l)
             return false;
+        if (spend(g, l, req, ret)) {
+            renew(g, l, req);
+            return true;
+        }
         if (l->taking) {
             if (cond_wait(&l->taken, ctx) != OK) {
                 fail_clear(ctx);
@@ -229,11 +292,11 @@ gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
             }
             continue;
         }
+        if (!wants(l, req, reactor_now(g->reactor)))
+            return false;
         l->taking = true;
-        take(ctx, g, a, req);
+        take(ctx, g, l, req->cost);
     }
-    renew(g, a, req);
-    return true;
 }
 
 void
@@ -245,14 +308,14 @@ gate_leases_return(struct quota_gate *g, struct arena *arena, bool all)
     list_splice(&now, &g->leases);
     while ((it = list_pop(&now))) {
         struct gate_lease *l = container_of(it, struct gate_lease, link);
-        struct gate_account *a = container_of(l, struct gate_account, lease);
-        if (!all && clock_now() < l->until) {
-            list_push(&g->leases, it);
+        list_push(&g->leases, it);
+        if (l->taking || (!all && clock_now() < l->until))
             continue;
-        }
-        a->users++;
         l->size = 0;
-        give_rest(g, a, arena);
-        gate_account_put(a);
+        l->returning = true; /* it stays */
+        give_rest(g, l, arena);
+        l->returning = false;
+        if (is_quiet(l, all ? NSEC_NEVER : clock_now()))
+            forget(l);
     }
 }

@@ -36,9 +36,8 @@ gate_account_get(struct quota_gate *g, int64_t account_id)
         list_init(&a->dirty);
         list_init(&a->open);
         list_init(&a->waiting);
-        list_init(&a->lease.link);
+        list_init(&a->leases);
         cond_init(&a->idle);
-        cond_init(&a->lease.taken);
         a->next = *bucket;
         *bucket = a;
     }
@@ -68,7 +67,6 @@ gate_accounts_sweep(struct quota_gate *g, nsec_t idle)
             }
             *p = a->next;
             list_remove(&a->dirty);
-            list_remove(&a->lease.link);
             free(a->ledger);
             free(a);
         }

@@ -34,21 +34,31 @@ struct gate_entry {
     nsec_t at;
 };
 
+#define GATE_PLAN_LIMITS 2  /* the account's and the key's */
+#define GATE_PLAN_NAME   32 /* room for the name of such a limit */
+
 /*
- * Units of an account that were taken in advance, for one method. They know of no limits but the
- * quota and the account's rate: calls that have others ask Redis.
+ * Units of an account that were taken in advance for calls of one kind: a method, called with the
+ * quota, the account's rate and the rate of one key. It exists while such calls are watched, with
+ * units or without, and holds the account.
  */
 struct gate_lease {
-    struct list link;           /* gate->leases while there are units */
-    struct gate_limit limit;    /* the account's rate, when limit_count is 1 */
-    size_t limit_count;         /* 0 or 1 */
-    const char *method;         /* static */
+    struct list of_account; /* account->leases */
+    struct list link;       /* gate->leases */
+    struct gate_account *account;
+    struct gate_request kind; /* what it is for; its texts are here or static, its cost is 0 */
+    struct gate_limit limits[GATE_PLAN_LIMITS];
+    char names[GATE_PLAN_LIMITS][GATE_PLAN_NAME];
     struct gate_decision as_of; /* that took it */
     int64_t units;              /* left of it */
-    int64_t size;               /* units of the last one; 0: the account is not busy */
-    nsec_t taken_at;            /* when it was taken */
+    int64_t size;               /* units of the last one; 0: the calls are few */
+    int64_t asked;              /* units that were asked for since `asked_since`, without one */
+    nsec_t asked_since;
+    nsec_t used_at;
+    nsec_t taken_at; /* when it was taken */
     nsec_t until;
     nsec_t not_before; /* it was refused: the next attempt */
+    bool returning;    /* a fiber gives its rest back */
     bool taking;       /* a fiber asks for the next one */
     struct cond taken; /* it has */
 };
@@ -75,7 +85,8 @@ struct gate_account {
     struct list open;    /* batches that gather who asks now */
     struct list waiting; /* gate->to_ask, when they can be sent */
     size_t in_flight;    /* batches that are with Redis */
-    struct gate_lease lease;
+    struct list leases;  /* the kinds of calls that have one, or are watched */
+    size_t lease_count;
 };
 
 #define GATE_NUMBERS(X) \
@@ -105,8 +116,6 @@ struct gate_numbers {
 };
 
 #define GATE_ADD(g, name, n) counter_add(&(g)->numbers.name, (n))
-
-#define GATE_PLAN_LIMITS 2 /* the account's and the key's */
 
 /* What a metered call has taken: to be given back when it fails for reasons that are ours. */
 struct gate_call {
@@ -149,7 +158,7 @@ struct quota_gate {
     struct list batches;  /* that are with Redis */
     struct list free_batches;
     size_t free_batch_count;
-    struct list leases;     /* accounts' leases with units left */
+    struct list leases;     /* of all accounts */
     size_t renewals;        /* fibers that take one before it is needed */
     struct latency decided; /* how long callers waited for decisions */
     nsec_t logged_at;       /* "the limiter is away", not more than once a second */
@@ -206,6 +215,9 @@ enum status gate_ask(struct ctx *ctx, struct quota_gate *g, struct gate_account 
                      const struct gate_request *req, struct gate_decision *ret,
                      bool *ret_dead) WARN_UNUSED;
 
+/* Whether the limits of two requests are the same. */
+bool gate_same_limits(const struct gate_request *a, const struct gate_request *b);
+
 /* Gives back `units` of what `decided` has taken; on a context of its own, since the caller's may
  * be cancelled. Suspends: may. False: it is lost and stays charged. */
 bool gate_undo(struct reactor *r, struct arena *arena, struct gate_account *a,
@@ -214,11 +226,13 @@ bool gate_undo(struct reactor *r, struct arena *arena, struct gate_account *a,
 /* ---- gate_lease.c ---- */
 
 /* Decides without Redis: true when the account has a lease here that covers the call, or one could
- * be taken now; one that is half spent is renewed meanwhile. Suspends: may, while one is taken. */
+ * be taken now; one that is half spent is renewed meanwhile. Calls whose limits are not all of the
+ * account's plan (plan_only) have none. Suspends: may, while one is taken. */
 bool gate_lease_spend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
                       const struct gate_request *req, struct gate_decision *ret);
 
-/* Gives back what is left of leases whose time is over, or of all. Suspends: may. */
+/* Gives back what is left of leases whose time is over, or of all, and forgets those that nobody
+ * uses. Suspends: may. */
 void gate_leases_return(struct quota_gate *g, struct arena *arena, bool all);
 
 /* ---- gate_sync.c ---- */

@@ -62,6 +62,16 @@ quota_gate_detach(struct reactor *r)
 
 /* ---- deciding ------------------------------------------------------------------------------- */
 
+/* "key:7" */
+static const char *
+key_limit_name(struct arena *arena, int64_t key_id)
+{
+    char *name = arena_alloc_raw(arena, GATE_PLAN_NAME);
+    memcpy(name, "key:", 4);
+    *str_write_i64(name + 4, key_id) = '\0';
+    return name;
+}
+
 /* The limits of the account's plan. Returns how many. */
 static size_t
 plan_limits(struct arena *arena, const struct gate_limits *p, int64_t key_id,
@@ -72,8 +82,8 @@ plan_limits(struct arena *arena, const struct gate_limits *p, int64_t key_id,
         out[n++] =
             (struct gate_limit){"account", p->account_capacity, p->account_unit_us, p->report_only};
     if (p->key_capacity > 0 && key_id != 0)
-        out[n++] = (struct gate_limit){arena_printf(arena, "key:%lld", (long long)key_id),
-                                       p->key_capacity, p->key_unit_us, p->report_only};
+        out[n++] = (struct gate_limit){key_limit_name(arena, key_id), p->key_capacity,
+                                       p->key_unit_us, p->report_only};
     return n;
 }
 
@@ -253,6 +263,7 @@ quota_gate_charge(struct ctx *ctx, const struct quota_charge *in, struct gate_de
             .cost = in->cost,
             .charge_quota = in->charge_quota,
             .dry_run = in->dry_run,
+            .plan_only = in->limit_count == 0,
             .limits = limits,
             .limit_count = n,
             .method = in->method,
@@ -335,6 +346,7 @@ gate_begin(struct call *call, size_t slot)
         .account_id = ctx->who.account_id,
         .cost = cost,
         .charge_quota = true,
+        .plan_only = true,
         .limits = c->limits,
         .limit_count = plan_limits(ctx->arena, &c->account->limits, ctx->who.key_id, c->limits),
         .method = call->method->path,

@@ -14,7 +14,7 @@ import urllib.request
 from contextlib import ExitStack
 
 from bench_spine import ECHO, FILTER, FILTER_100, must_filter, server_env, wait_healthy
-from measure import Running, free_port
+from measure import Running, free_port, grpc_frame
 
 CHECK = "/luna.v1.LimiterService/Check"
 SCRIPT = "server/edge/quota_gate.lua"
@@ -32,7 +32,8 @@ SERVERS = {  # the settings that differ
 
 
 def key_header():
-    return f"x-api-key: {os.environ['LUNA_DEMO_KEY']}"
+    """Of the account `bench`: it has a quota and rates of its own and of its key (accounts.sql)."""
+    return f"x-api-key: {os.environ['LUNA_BENCH_KEY']}"
 
 
 def run(bench):
@@ -47,11 +48,26 @@ def run(bench):
             stack.enter_context(Running([bench.program("luna-server")], env=env, port=ports[name]))
         for port in ports.values():
             wait_healthy(bench, port)
-            must_filter(bench, port)
+            must_filter(bench, port, "LUNA_BENCH_KEY")
+        for name in SERVERS:
+            must_be_limited(bench, ports[name], name != "off")
         filter_charged(bench, ports)
         metadata_alone(bench)
         check(bench, ports["on"])
         latency(bench, ports, admin)
+
+
+def must_be_limited(bench, port, limited):
+    """By the quota, the rate of the account and the rate of the key, as the answer itself tells."""
+    frame = os.path.join(bench.scratch, "limited")
+    with open(frame, "wb") as f:
+        f.write(grpc_frame(FILTER_100))
+    answer = subprocess.run(["curl", "-s", "-D", "-", "-o", os.devnull, "--http2-prior-knowledge", "--data-binary", f"@{frame}",
+                             "-H", "content-type: application/grpc", "-H", "te: trailers", "-H", key_header(),
+                             f"http://127.0.0.1:{port}{FILTER}"], capture_output=True, text=True, check=True).stdout
+    names = re.findall(r'"(\w+)";q=', answer)
+    if names != (["quota", "account", "key"] if limited else []):
+        raise RuntimeError(f"limited by {names}:\n{answer}")
 
 
 def median(values):
@@ -82,7 +98,7 @@ def filter_charged(bench, ports):
     rates = in_turns(TURNS, ports, lambda name: bench.h2load(ports[name], FILTER, FILTER_100, calls=30000,
                                                              headers=[key_header()]))
     for port in ports.values():
-        must_filter(bench, port)
+        must_filter(bench, port, "LUNA_BENCH_KEY")
     off = median(rates["off"])
     for name, work, reach in (("on", "Redis decides", 0.75), ("leases", "local leases", 0.9),
                               ("brief", "local leases, older metadata left out", 0.9)):
@@ -118,11 +134,11 @@ def check(bench, port):
 
 
 class BenchAccount:
-    """An epoch in the Redis of ./dev up for the account 0, which cannot be."""
+    """An epoch in the Redis of ./dev up for the account 0, which cannot be; limited as `bench` is."""
 
     def __init__(self):
         self.socket = redis_socket()
-        self.keys = [f"user:{{0}}:{what}" for what in ("quota", "epoch", "spent", "calls")]
+        self.keys = [f"user:{{0}}:{what}" for what in ("quota", "epoch", "spent", "calls", "rate:account", "rate:key:0")]
 
     def redis(self, *words):
         return subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True,
@@ -146,7 +162,8 @@ class BenchAccount:
         return sum(int(self.redis("GET", k)) for k in keys if k != self.keys[0])
 
     def evalsha(self):
-        return ["EVALSHA", self.sha, "4", *self.keys, "1", "1", "0", "bench", CHECK, "1", "0", "", "0"]
+        rate = ["1000000", "1", "0"]
+        return ["EVALSHA", self.sha, str(len(self.keys)), *self.keys, "1", "1", "0", "bench", CHECK, "1", "0", "", "0", *rate, *rate]
 
     def decisions_per_second(self, calls=200000):
         first = self.redis(*self.evalsha()).split()[:2]
