@@ -178,6 +178,18 @@ show_older_limits(struct exchange *x, const struct upstream_metadata *from)
     show_number(x, "X-RateLimit-Reset", least.reset);
 }
 
+/* A server that was told to be brief leaves out a cost that is as the method's option says. */
+static void
+show_cost(struct exchange *x)
+{
+    const struct upstream_metadata *headers = &x->call.headers, *trailers = &x->call.trailers;
+    const struct str name = STR("luna-cost"), limits = STR("ratelimit");
+    int64_t cost = x->match.binding ? x->match.binding->method->policy.cost : 0;
+    if (cost > 0 && !upstream_find(headers, name).p && !upstream_find(trailers, name).p &&
+        (upstream_find(headers, limits).p || upstream_find(trailers, limits).p))
+        show_number(x, "Luna-Cost", cost);
+}
+
 void
 answer_metadata(struct exchange *x)
 {
@@ -200,6 +212,7 @@ answer_metadata(struct exchange *x)
         if (code.p)
             take_code(x, code);
     }
+    show_cost(x);
     passed_answer(x);
 }
 

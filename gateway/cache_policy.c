@@ -5,24 +5,7 @@
 #include "gateway/cache_private.h"
 #include "gateway/frames.h"
 
-/* Fields and values of luna.v1.MethodPolicy. */
-enum {
-    POLICY_ACCESS = 1,
-    POLICY_COST = 2,
-    POLICY_COST_MEASURED = 3,
-    POLICY_CACHE_SECONDS = 8,
-    POLICY_CACHE_SCOPE = 10,
-};
-enum { ACCESS_PUBLIC = 1, CACHE_SCOPE_PUBLIC = 2 };
-
 #define KEY_PARTS (64 << 10) /* of a name, beside the message: headers have 24 KiB at most */
-
-static uint64_t
-policy(const struct exchange *x, uint32_t field)
-{
-    struct wire_field f;
-    return schema_option(x->match.binding->method->policy, field, &f) ? f.bits : 0;
-}
 
 /* What a cache answers is not charged, so what costs is not kept; the code generator holds to that,
  * too. What is passed on may make any answer another one. */
@@ -32,19 +15,16 @@ cache_seconds(const struct exchange *x)
     const struct schema_method *m = x->match.binding->method;
     struct str verb = str_of(x->method);
     if (m->client_streaming || m->server_streaming || frames_used(x) || x->in.passed_count > 0 ||
-        (!str_eq(verb, STR("GET")) && !str_eq(verb, STR("HEAD"))) || policy(x, POLICY_COST) ||
-        policy(x, POLICY_COST_MEASURED))
+        (!str_eq(verb, STR("GET")) && !str_eq(verb, STR("HEAD"))) || m->policy.cost > 0 ||
+        m->policy.cost_measured)
         return 0;
-    return (int64_t)policy(x, POLICY_CACHE_SECONDS);
+    return m->policy.cache_seconds;
 }
 
-/* Also of methods that ask for no credentials only: the code generator holds to it, and a set of
- * descriptors from elsewhere is held to it here. */
 bool
 cache_is_public(const struct exchange *x)
 {
-    return policy(x, POLICY_CACHE_SCOPE) == CACHE_SCOPE_PUBLIC &&
-           policy(x, POLICY_ACCESS) == ACCESS_PUBLIC;
+    return x->match.binding->method->policy.cache_public;
 }
 
 /* ---- the caller's wishes, https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1 ---- */

@@ -4,8 +4,6 @@
 
 #define NESTING_MAX 4 /* messages inside messages, as query parameters */
 
-enum { ACCESS_PUBLIC = 1 };
-
 /* ---- path ---- */
 
 static unsigned

@@ -5,8 +5,6 @@
 
 #define OPTION_DEPRECATED 33u /* MethodOptions.deprecated */
 
-enum { ACCESS_PUBLIC = 1 };
-
 struct operation {
     struct operation *next;
     const struct route_binding *binding;
@@ -313,7 +311,7 @@ static void
 write_operation(struct doc *d, const struct operation *op)
 {
     const struct route_binding *b = op->binding;
-    struct method_policy policy = policy_of(b->method);
+    const struct method_policy *policy = &b->method->policy;
     struct wire_field w;
     const char *summary = doc_summary(d, b->method->comment);
     doc_open(d, op->verb, '{');
@@ -326,10 +324,10 @@ write_operation(struct doc *d, const struct operation *op)
     doc_text(d, "operationId", op->id);
     if (schema_option(b->method->options, OPTION_DEPRECATED, &w) && w.bits)
         doc_true(d, "deprecated");
-    parameters_write(d, b, op->parameters, op->parameter_count, &policy);
+    parameters_write(d, b, op->parameters, op->parameter_count, policy);
     write_body(d, b);
-    responses_write(d, b, &policy);
-    write_policy(d, b, &policy);
+    responses_write(d, b, policy);
+    write_policy(d, b, policy);
     doc_text(d, "x-luna-streaming", streaming_of(b->method));
     if (b->method->client_streaming || b->method->server_streaming)
         doc_text(

@@ -102,13 +102,6 @@ void limits_write_list(struct doc *d, const struct field_limits *l);
 void limits_write_value(struct doc *d, const struct schema_field *f, const struct field_limits *l);
 
 /* ---- openapi_responses.c ---- */
-struct method_policy {
-    unsigned access; /* luna.v1.Access */
-    int64_t cost, deadline_ms, cache_seconds;
-    bool cost_measured, idempotent, cache_public;
-    struct str scope;
-};
-struct method_policy policy_of(const struct schema_method *m);
 /* The gateway and its callers may keep the answer: see cache.h. */
 bool answer_is_kept(const struct route_binding *b, const struct method_policy *p);
 void responses_write(struct doc *d, const struct route_binding *b, const struct method_policy *p);

@@ -4,43 +4,6 @@
 
 #define RPC "google.rpc."
 
-/* Numbers of luna.v1.MethodPolicy. */
-enum {
-    POLICY_ACCESS = 1,
-    POLICY_COST = 2,
-    POLICY_COST_MEASURED = 3,
-    POLICY_DEADLINE = 4,
-    POLICY_IDEMPOTENT = 5,
-    POLICY_SCOPE = 7,
-    POLICY_CACHE = 8,
-    POLICY_CACHE_SCOPE = 10,
-};
-
-enum { ACCESS_PUBLIC = 1, CACHE_SCOPE_PUBLIC = 2 };
-
-struct method_policy
-policy_of(const struct schema_method *m)
-{
-    struct method_policy p = {.scope = STR("")};
-    struct wire_field w;
-    if (schema_option(m->policy, POLICY_ACCESS, &w))
-        p.access = (unsigned)w.bits;
-    if (schema_option(m->policy, POLICY_COST, &w))
-        p.cost = (int64_t)w.bits;
-    if (schema_option(m->policy, POLICY_DEADLINE, &w))
-        p.deadline_ms = (int64_t)w.bits;
-    if (schema_option(m->policy, POLICY_CACHE, &w))
-        p.cache_seconds = (int64_t)w.bits;
-    if (schema_option(m->policy, POLICY_SCOPE, &w) && w.type == WIRE_BYTES)
-        p.scope = w.bytes;
-    p.cost_measured = schema_option(m->policy, POLICY_COST_MEASURED, &w) && w.bits;
-    p.idempotent = schema_option(m->policy, POLICY_IDEMPOTENT, &w) && w.bits;
-    p.cache_public = p.access == ACCESS_PUBLIC &&
-                     schema_option(m->policy, POLICY_CACHE_SCOPE, &w) &&
-                     w.bits == CACHE_SCOPE_PUBLIC;
-    return p;
-}
-
 bool
 answer_is_kept(const struct route_binding *b, const struct method_policy *p)
 {

@@ -99,6 +99,16 @@ struct schema_message {
     const char *comment;
 };
 
+/* luna.v1.MethodPolicy; what is not set is 0. */
+struct method_policy {
+    unsigned access; /* luna.v1.Access */
+    int64_t cost, deadline_ms, cache_seconds;
+    bool cost_measured, idempotent;
+    bool cache_public; /* callers without credentials may share what is kept */
+    struct str scope;  /* "": that of the service */
+};
+#define ACCESS_PUBLIC 1
+
 struct schema_method {
     const char *name;
     const char *path; /* "/luna.v1.KalmanService/Filter" */
@@ -109,7 +119,7 @@ struct schema_method {
     bool server_streaming;
     struct str options; /* serialized MethodOptions */
     struct str http;    /* serialized google.api.HttpRule, empty when there is none */
-    struct str policy;  /* serialized luna.v1.MethodPolicy */
+    struct method_policy policy;
     const char *comment;
 };
 

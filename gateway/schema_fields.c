@@ -180,6 +180,44 @@ option_bytes(struct loader *l, struct str options, uint32_t number)
     return (struct str){arena_memdup(&l->s->arena, f.bytes.p, f.bytes.n), f.bytes.n};
 }
 
+/* The numbers of luna.v1.MethodPolicy's fields. */
+enum {
+    POLICY_ACCESS = 1,
+    POLICY_COST = 2,
+    POLICY_COST_MEASURED = 3,
+    POLICY_DEADLINE = 4,
+    POLICY_IDEMPOTENT = 5,
+    POLICY_SCOPE = 7,
+    POLICY_CACHE = 8,
+    POLICY_CACHE_SCOPE = 10,
+};
+#define CACHE_SCOPE_PUBLIC 2
+
+static uint64_t
+option_number(struct str options, uint32_t number)
+{
+    struct wire_field f;
+    return schema_option(options, number, &f) ? f.bits : 0;
+}
+
+/* `options` outlive it. */
+static void
+read_policy(struct method_policy *p, struct str options)
+{
+    struct wire_field f;
+    p->access = (unsigned)option_number(options, POLICY_ACCESS);
+    p->cost = (int64_t)option_number(options, POLICY_COST);
+    p->deadline_ms = (int64_t)option_number(options, POLICY_DEADLINE);
+    p->cache_seconds = (int64_t)option_number(options, POLICY_CACHE);
+    p->cost_measured = option_number(options, POLICY_COST_MEASURED);
+    p->idempotent = option_number(options, POLICY_IDEMPOTENT);
+    /* The code generator holds to it that only such methods are so, and a set of descriptors from
+     * elsewhere is held to it here. */
+    p->cache_public = p->access == ACCESS_PUBLIC &&
+                      option_number(options, POLICY_CACHE_SCOPE) == CACHE_SCOPE_PUBLIC;
+    p->scope = schema_option(options, POLICY_SCOPE, &f) && f.type == WIRE_BYTES ? f.bytes : STR("");
+}
+
 static bool
 load_method(struct loader *l, struct schema_method *m, struct str descriptor)
 {
@@ -206,7 +244,7 @@ load_method(struct loader *l, struct schema_method *m, struct str descriptor)
     m->output = schema_message_find(l->s, output);
     m->options = (struct str){arena_memdup(&l->s->arena, options.p, options.n), options.n};
     m->http = option_bytes(l, options, HTTP_RULE);
-    m->policy = option_bytes(l, options, METHOD_POLICY);
+    read_policy(&m->policy, option_bytes(l, options, METHOD_POLICY));
     if (!m->input || !m->output)
         return schema_failed(l, "a method's message is not in the set", str_of(m->path));
     return true;

@@ -6,9 +6,6 @@
 #include "gateway/stream.h"
 #include "gateway/upload.h"
 
-/* Fields of luna.v1.MethodPolicy. */
-enum { POLICY_DEADLINE_MS = 4, POLICY_IDEMPOTENT = 5 };
-
 /* Calls of idempotent methods that never reached a server are made again, as far as the budget of
  * the process goes: each call that succeeds earns a token, one that is made again costs ten, so
  * that a server in trouble sees a tenth more calls at most. */
@@ -17,19 +14,12 @@ enum { POLICY_DEADLINE_MS = 4, POLICY_IDEMPOTENT = 5 };
 #define AGAIN_COST 10
 #define TOKENS_MAX 1000
 
-static int64_t
-policy(const struct exchange *x, uint32_t field)
-{
-    struct wire_field f;
-    return schema_option(x->match.binding->method->policy, field, &f) ? (int64_t)f.bits : 0;
-}
-
 /* A little more than the server's own deadline, so that its answer is the one that is seen. */
 static nsec_t
 deadline_of(const struct exchange *x)
 {
     nsec_t most = x->gw->cfg->request_timeout;
-    nsec_t own = MSEC(policy(x, POLICY_DEADLINE_MS));
+    nsec_t own = MSEC(x->match.binding->method->policy.deadline_ms);
     nsec_t wanted = x->in.timeout > 0 ? x->in.timeout : own > 0 ? own + SEC(1) : most;
     if (x->in.timeout > 0 && wanted > most)
         wanted = most;
@@ -108,7 +98,7 @@ may_go_again(struct exchange *x)
 {
     struct upstream_call *c = &x->call;
     return c->status == UNAVAILABLE && !c->answered && x->attempts < AGAIN_MAX &&
-           policy(x, POLICY_IDEMPOTENT) && !atomic_load(&x->gw->draining) &&
+           x->match.binding->method->policy.idempotent && !atomic_load(&x->gw->draining) &&
            x->deadline > clock_now() && take_tokens(x->gw);
 }
 

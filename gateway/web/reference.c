@@ -106,14 +106,14 @@ write_policy(struct buf *out, const struct schema_method *m)
 {
     static const char *const access[] = {"", "Anybody may call it.", "Any valid credentials.",
                                          "Members and admins.", "Admins only."};
-    struct method_policy p = policy_of(m);
+    const struct method_policy *p = &m->policy;
     buf_puts(out, "<p class=\"soft\">");
-    if (p.access < ARRAY_LEN(access))
-        text(out, access[p.access]);
-    if (p.cost > 0 || p.cost_measured)
-        buf_printf(out, " Costs %s%lld unit%s.", p.cost_measured ? "at least " : "",
-                   (long long)p.cost, p.cost == 1 ? "" : "s");
-    if (p.idempotent)
+    if (p->access < ARRAY_LEN(access))
+        text(out, access[p->access]);
+    if (p->cost > 0 || p->cost_measured)
+        buf_printf(out, " Costs %s%lld unit%s.", p->cost_measured ? "at least " : "",
+                   (long long)p->cost, p->cost == 1 ? "" : "s");
+    if (p->idempotent)
         buf_puts(out, " May be repeated.");
     if (m->client_streaming || m->server_streaming)
         buf_printf(out, " Streams %s.",

@@ -201,9 +201,9 @@ state_of(const struct gate_limit *l, int64_t cost, usec_t ahead, int64_t before,
 {
     int64_t window = l->capacity * l->unit_us;
     int64_t step = cost * l->unit_us;
-    if (step > 0) {
-        int64_t room = (window - ahead) / step;
-        ahead += step * (before < room ? before : room);
+    if (before > 0 && step > 0) {
+        bool fit = before * step <= window - ahead; /* less than 2^60 */
+        ahead += step * (fit ? before : (window - ahead) / step);
     }
     bool admits = ahead + step <= window;
     if (admits && takes)
@@ -229,19 +229,17 @@ gate_decision_of(const struct gate_answer *a, const struct gate_request *req, si
     bool admitted = (int64_t)nth < a->admitted;
     bool takes = admitted && !req->dry_run;
     int64_t before = admitted ? (int64_t)nth : a->admitted;
-    *ret = (struct gate_decision){
-        .verdict = admitted ? GATE_ADMITTED : a->verdict,
-        .refused_by = a->refused_by,
-        .quota_remaining = a->left,
-        .quota_limit = a->quota_limit,
-        .epoch = a->epoch,
-        .flush = a->flush,
-        .day = a->day,
-        .calls = a->calls,
-        .ends_in = a->ends_in,
-    };
-    if (req->charge_quota)
-        ret->quota_remaining -= req->cost * (before + takes);
+    /* One by one: a literal would clear the room for all the limits that there are not. */
+    ret->verdict = admitted ? GATE_ADMITTED : a->verdict;
+    ret->refused_by = a->refused_by;
+    ret->quota_remaining = a->left - (req->charge_quota ? req->cost * (before + takes) : 0);
+    ret->quota_limit = a->quota_limit;
+    ret->epoch = a->epoch;
+    ret->flush = a->flush;
+    ret->day = a->day;
+    ret->calls = a->calls;
+    ret->now = 0;
+    ret->ends_in = a->ends_in;
     for (size_t i = 0; i < req->limit_count; i++)
         ret->limits[i] = state_of(&req->limits[i], req->cost, a->ahead[i], before, takes);
 }

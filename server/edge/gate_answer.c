@@ -102,9 +102,7 @@ room_for(const struct gate_request *req)
     return n;
 }
 
-/* The older names say the same of the tightest limit. Three fields more cost a call 1 us; where
- * they are not wanted over gRPC, the gateway reads them from the two lists (gateway/ratelimit.h). A
- * limit that only reports is not meant by them, and the lists do not tell. */
+/* The older names say the same of the tightest limit. */
 static void
 tell_older(struct call *call, struct pen *pen, const struct gate_request *req,
            const struct gate_decision *d, int64_t left)
@@ -131,14 +129,18 @@ gate_answer_headers(struct call *call, const struct gate_request *req,
 {
     struct pen pen = {arena_alloc_raw(call->ctx.arena, room_for(req))};
     int64_t left = d->quota_remaining > 0 ? d->quota_remaining : 0;
-    bool older = gate_settings.older;
+    /* Each field costs a call 0.35 us, of some 18. In a brief answer the gateway makes what is left
+     * out of the rest (gateway/answer.c). The older names do not mean a limit that only reports,
+     * and the lists do not tell which is one. */
+    bool older = !gate_settings.brief;
     tell_policy(call, &pen, req, d->quota_limit);
     tell_state(call, &pen, req, d, left);
     for (size_t i = 0; i < req->limit_count; i++)
         older = older || req->limits[i].report_only;
     if (older)
         tell_older(call, &pen, req, d, left);
-    tell_number(call, &pen, STR("luna-cost"), cost);
+    if (!gate_settings.brief || cost != call->method->policy.cost)
+        tell_number(call, &pen, STR("luna-cost"), cost);
 }
 
 static void

@@ -210,8 +210,7 @@ take_some(struct ctx *ctx, struct quota_gate *g, struct gate_lease *l, int64_t c
     bool dead = false;
     more.cost = next_size(l, cost, clock_now());
     if (more.cost == 0 || gate_know_run(ctx, g) != OK || gate_know_actor(ctx, g) != OK ||
-        gate_ask(ctx, g, l->account, &more, &d, &dead) != OK || dead ||
-        d.verdict != GATE_ADMITTED)
+        gate_ask(ctx, g, l->account, &more, &d, &dead) != OK || dead || d.verdict != GATE_ADMITTED)
         return false;
     put(g, l, ctx->arena, &d, more.cost);
     return true;

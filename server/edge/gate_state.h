@@ -78,6 +78,7 @@ struct gate_account {
     nsec_t noted_at;    /* when the event that it is spent was written */
     nsec_t used_at;
     int64_t spent; /* units since the last flush */
+    int64_t needs; /* the largest cost that waits for a grant */
     struct gate_entry *ledger;
     size_t ledger_count;
     size_t ledger_capacity;
@@ -171,7 +172,7 @@ struct gate_settings {
     nsec_t interval; /* between flushes */
     int64_t chunk;   /* most units that Redis may spend and Postgres not know of */
     int64_t lease;   /* most units of a local lease; 0: none */
-    bool older;      /* x-ratelimit-* are told over gRPC too */
+    bool brief;      /* what callers can tell themselves is left out of gRPC answers */
 };
 extern struct gate_settings gate_settings;
 

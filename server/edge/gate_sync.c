@@ -203,6 +203,14 @@ retire(struct ctx *ctx, struct quota_gate *g, const struct gate_epoch *e,
     return st;
 }
 
+/* A cost that a usual grant does not cover is granted beside it. */
+static int64_t
+next_grant(const struct gate_account *a)
+{
+    return a->needs > gate_settings.chunk / 2 ? gate_settings.chunk + a->needs
+                                              : gate_settings.chunk;
+}
+
 static enum status
 sync_account(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, bool wants_retire)
 {
@@ -219,9 +227,10 @@ sync_account(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, bool
     if (st != OK || f.epoch == 0)
         return st;
     CRASH(gate_flush_begun);
-    st = gate_store_settle(ctx, a->account_id, &f, gate_settings.chunk, &e, &open, &added);
+    st = gate_store_settle(ctx, a->account_id, &f, next_grant(a), &e, &open, &added);
     if (st != OK)
         return st;
+    a->needs = 0;
     CRASH(gate_settled);
     if (!open) { /* Postgres has given it up: so must Redis */
         struct str key =

@@ -26,7 +26,7 @@ quota_gate_init(const struct config *cfg)
         .interval = cfg->quota_flush_interval,
         .chunk = cfg->quota_grant,
         .lease = cfg->quota_lease,
-        .older = cfg->quota_older_metadata,
+        .brief = cfg->quota_brief_metadata,
     };
     /* A grant must hold those of several reactors, and what is on its way to Postgres. */
     if (gate_settings.lease > gate_settings.chunk / 8)
@@ -90,8 +90,8 @@ plan_limits(struct arena *arena, const struct gate_limits *p, int64_t key_id,
 /* Something stands in the way that can be mended: mends it, so that the question of `asked` may be
  * asked again. *ret_again false: the verdict stands. `tries`: how often that did not help. */
 static enum status
-mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct gate_decision *d,
-     nsec_t asked, int *tries, bool *ret_again)
+mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct gate_request *req,
+     const struct gate_decision *d, nsec_t asked, int *tries, bool *ret_again)
 {
     enum status st;
     bool ours = true;
@@ -107,6 +107,8 @@ mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
             GATE_ADD(g, refused_settling, 1);
             return fail(ctx, CACHE_UNAVAILABLE, "the quota is being settled, try again");
         }
+        if (req->cost > a->needs)
+            a->needs = req->cost;
         st = gate_sync_since(ctx, g, a, asked, &ours);
         if (st == OK && ours && (*tries)++ > 0)
             st = fiber_sleep(ctx, SETTLE_PAUSE);
@@ -142,7 +144,7 @@ decide_by_redis(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
             st = fiber_sleep(ctx, SETTLE_PAUSE);
             again = true;
         } else if (st == OK) {
-            st = mend(ctx, g, a, ret, asked, &tries, &again);
+            st = mend(ctx, g, a, req, ret, asked, &tries, &again);
         }
         if (st != OK || !again)
             return st;

@@ -14,8 +14,8 @@ struct Stack {
     luna_server server;
     std::string key;
     std::unique_ptr<GatewayProcess> gateway;
-    explicit Stack(const std::string &name)
-        : server(pg, redis, name), key(server.create_account("owner"))
+    explicit Stack(const std::string &name, const luna_server::settings &settings = {})
+        : server(pg, redis, name, settings), key(server.create_account("owner"))
     {
         server.start();
         gateway = std::make_unique<GatewayProcess>(server.target(),

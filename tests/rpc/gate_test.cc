@@ -157,6 +157,21 @@ TEST_F(gate, spent_refused_raised)
     EXPECT_EQ(server->metric("luna_quota_decisions_total{verdict=\"admitted\"}"), 4);
 }
 
+/* Postgres grants 10 000 units at a time: what one call costs may be more, to the last unit. */
+TEST_F(gate, costs_beyond_a_grant)
+{
+    open("large");
+    set_limit(1000000);
+    EXPECT_EQ(admitted(check(25000, true)), 1);
+    EXPECT_EQ(admitted(check(25000)), 1);
+    EXPECT_EQ(admitted(check(9999)), 1);
+    EXPECT_EQ(admitted(check(965002)), 0);
+    EXPECT_EQ(admitted(check(965001, true)), 1);
+    EXPECT_EQ(admitted(check(965001)), 1);
+    EXPECT_EQ(admitted(check(1)), 0);
+    EXPECT_TRUE(eventually([&] { return used() == 1000000; })) << used();
+}
+
 TEST_F(gate, switched_off_it_charges_nothing)
 {
     open("off", {{"LUNA_QUOTA", "false"}});
@@ -221,15 +236,17 @@ TEST_F(gate, rates_of_the_key_and_the_account)
     EXPECT_TRUE(eventually([&] { return used() == 3; })); /* refusals cost nothing */
 }
 
-TEST_F(gate, older_names_over_grpc_are_a_setting)
+TEST_F(gate, brief_metadata_are_a_setting)
 {
     open("older");
     Outcome o = filter(*ch, key);
     EXPECT_EQ(o.headers["x-ratelimit-limit"], "500");
     EXPECT_EQ(older(o), "500 499 0");
-    open("newer", {{"LUNA_QUOTA_OLDER_METADATA", "false"}});
+    EXPECT_EQ(o.headers["luna-cost"], "1");
+    open("brief", {{"LUNA_QUOTA_BRIEF_METADATA", "true"}});
     o = filter(*ch, key);
     EXPECT_EQ(o.headers.count("x-ratelimit-limit"), 0u);
+    EXPECT_EQ(o.headers.count("luna-cost"), 0u);
     EXPECT_EQ(o.headers.count("x-ratelimit-reset"), 0u);
     EXPECT_EQ(older(o), "500 499 0");
 }

@@ -7,15 +7,14 @@ if(TARGET luna-server)
   add_dependencies(rpc_quota_test luna-server)
 endif()
 if(TARGET luna-server)
-  foreach(part gate gate_race idempotency)
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${part}_test.cc)
-      luna_test(rpc_${part}_test LABELS rpc SOURCES ${part}_test.cc
-        LIBS luna_rpc_client_testing luna_proto PkgConfig::PQ)
-      target_compile_definitions(rpc_${part}_test PRIVATE
-        LUNA_SERVER_PROGRAM="$<TARGET_FILE:luna-server>")
-      add_dependencies(rpc_${part}_test luna-server)
-    endif()
+  foreach(part gate gate_flood gate_race idempotency)
+    luna_test(rpc_${part}_test LABELS rpc SOURCES ${part}_test.cc
+      LIBS luna_rpc_client_testing luna_proto PkgConfig::PQ)
+    target_compile_definitions(rpc_${part}_test PRIVATE
+      LUNA_SERVER_PROGRAM="$<TARGET_FILE:luna-server>")
+    add_dependencies(rpc_${part}_test luna-server)
   endforeach()
+  target_sources(rpc_gate_flood_test PRIVATE flood.cc)
   target_link_libraries(rpc_gate_test PRIVATE luna_gateway)
 endif()
 if(TARGET luna-server)

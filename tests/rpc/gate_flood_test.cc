@@ -1,0 +1,82 @@
+/*
+ * The limit under full load: 64 connections to two servers, 256 calls under way at any time, and a
+ * quota that is raised twenty times. Each time so many calls are admitted and not one more, whether
+ * Redis decides each of them or leases do, with rates of the account and the key or without.
+ *
+ * LUNA_TEST_QUOTA_DECISIONS: how many in all, of each kind (default 40 000).
+ */
+#include <algorithm>
+
+#include "flood.h"
+#include "gate_race.h"
+
+namespace
+{
+struct kind {
+    const char *name;
+    bool leases;
+    bool rates;
+};
+
+class flood : public race, public testing::WithParamInterface<kind>
+{
+};
+} // namespace
+
+TEST_P(flood, each_raise_admits_exactly_so_many)
+{
+    const kind k = GetParam();
+    const char *asked = getenv("LUNA_TEST_QUOTA_DECISIONS");
+    const int64_t all = asked ? std::stoll(asked) : 40000;
+    const int raises = 20;
+    const int64_t calls = all / raises;
+    const int64_t per_raise = calls / 2;
+    /* One is at most a 64th of what is left. */
+    const int64_t lease = k.leases ? std::clamp<int64_t>(per_raise / 64, 10, 1000) : 0;
+    redis_server redis;
+    open(std::string("flood_") + k.name, &redis, {{"LUNA_QUOTA_LEASE", std::to_string(lease)}}, 64);
+    if (k.rates) /* that are never reached: a million a second */
+        pg().exec(database,
+                  "INSERT INTO plan (plan_name, quota_limit, quota_period, account_capacity,"
+                  " account_unit_us, key_capacity, key_unit_us)"
+                  " VALUES ('wide', 0, 'total', 1000000, 1, 1000000, 1);"
+                  "UPDATE account SET plan_id = (SELECT plan_id FROM plan)");
+    Tally t;
+    Flood f;
+    f.path = kCheck;
+    f.request = check_request(1);
+    f.metadata = bearer(key);
+    f.ended = [&](int code, const std::string &body) {
+        Outcome o;
+        o.code = code;
+        o.body = body;
+        int a = admitted(o);
+        (a == 1 ? t.yes : a == 0 ? t.no : t.failed)++;
+    };
+    for (int raise = 1; raise <= raises && !HasFailure(); raise++) {
+        set_limit(raise * per_raise);
+        ASSERT_TRUE(eventually([&] {
+            return admitted(unary(*lines[0], kCheck, check_request(per_raise, true), bearer(key),
+                                  20000)) == 1;
+        })) << log();
+        f.run(lines, calls);
+        EXPECT_EQ(t.yes, raise * per_raise) << "raise " << raise << "\n" << log();
+        EXPECT_EQ(t.failed, 0);
+    }
+    EXPECT_EQ(t.yes + t.no, raises * calls);
+    EXPECT_TRUE(eventually([&] { return quiet(); }, 30)) << log();
+    EXPECT_EQ(used(), t.yes);
+    EXPECT_EQ(number("SELECT sum(units) FROM quota_usage"), t.yes);
+    const char leased[] = "luna_quota_leased_total";
+    if (k.leases)
+        EXPECT_GT(one->metric(leased) + two->metric(leased), static_cast<double>(t.yes) / 2);
+    else
+        EXPECT_EQ(one->metric(leased) + two->metric(leased), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(gate, flood,
+                         testing::Values(kind{"redis", false, false},
+                                         kind{"redis_rates", false, true},
+                                         kind{"leases", true, false},
+                                         kind{"leases_rates", true, true}),
+                         [](const auto &info) { return std::string(info.param.name); });
