@@ -3,9 +3,10 @@
  * decides without Redis while they last. What is taken is charged, so the limit holds; what is not
  * spent in time goes back.
  *
- * A unit is spent at most LEASE_TIME after its limits were charged for it. So a rate of c at once
- * and one every p admits at most c + (w + LEASE_TIME) / p in any window w; and what all leases of a
- * reactor hold of it is at most its RATE_ROOMth part.
+ * A unit is spent at most 2 LEASE_TIME after its limits were charged for it: it lasts LEASE_TIME,
+ * and what is left of it when half is spent lasts as long as the next lease. So a rate of c at once
+ * and one every p admits at most c + (w + 2 LEASE_TIME) / p in any window w; and a lease is at most
+ * the RATE_ROOMth part of c.
  */
 #include <stdlib.h>
 
@@ -186,12 +187,12 @@ give_rest(struct quota_gate *g, struct gate_lease *l, struct arena *arena)
         (void)gate_undo(g->reactor, arena, l->account, &req, &taken, units);
 }
 
-/* What was taken joins what is left when both can go back as one. */
+/* What was taken joins what is left when that is not old, and both can go back as one. */
 static void
 put(struct quota_gate *g, struct gate_lease *l, struct arena *arena, const struct gate_decision *d,
     int64_t units)
 {
-    if (l->units > 0 && (l->as_of.epoch != d->epoch || l->as_of.day != d->day))
+    if (l->as_of.epoch != d->epoch || l->as_of.day != d->day || clock_now() >= l->until)
         give_rest(g, l, arena);
     l->as_of = *d;
     l->units += units;
@@ -206,8 +207,16 @@ static bool
 take_some(struct ctx *ctx, struct quota_gate *g, struct gate_lease *l, int64_t cost)
 {
     struct gate_request more = l->kind;
+    struct gate_limit strict[GATE_PLAN_LIMITS];
     struct gate_decision d;
     bool dead = false;
+    /* A limit that only reports tells of calls, not of leases: where one does not fit, each call
+     * asks. */
+    for (size_t i = 0; i < more.limit_count; i++) {
+        strict[i] = l->limits[i];
+        strict[i].report_only = false;
+    }
+    more.limits = strict;
     more.cost = next_size(l, cost, clock_now());
     if (more.cost == 0 || gate_know_run(ctx, g) != OK || gate_know_actor(ctx, g) != OK ||
         gate_ask(ctx, g, l->account, &more, &d, &dead) != OK || dead || d.verdict != GATE_ADMITTED)

@@ -277,6 +277,28 @@ TEST_F(gate, rates_that_only_report)
     EXPECT_EQ(server->metric("luna_quota_dry_refusals_total"), 1);
 }
 
+/* Leases do not report for calls: ten units are in the bucket, so ten of twenty calls would have
+ * been refused. */
+TEST_F(gate, rates_that_only_report_beside_leases)
+{
+    open("reports_leases", {{"LUNA_QUOTA_LEASE", "16"}});
+    Luna__V1__RateLimit all = LUNA__V1__RATE_LIMIT__INIT;
+    all.units = 1;
+    all.period_ms = 3600000;
+    all.burst = 6400;
+    give_plan([&](Luna__V1__Plan *p) {
+        p->account_rate = &all;
+        p->key_rate = &all;
+        p->report_only = true;
+    });
+    ASSERT_EQ(admitted(check(6390)), 1);
+    for (int i = 0; i < 20; i++)
+        EXPECT_EQ(admitted(check(1)), 1);
+    EXPECT_EQ(server->metric("luna_quota_dry_refusals_total"), 10);
+    EXPECT_GT(server->metric("luna_quota_leased_total"), 0);
+    EXPECT_TRUE(eventually([&] { return used() == 6410; })) << used();
+}
+
 TEST_F(gate, measured_work_is_paid_before_it_is_done)
 {
     open("measured");
