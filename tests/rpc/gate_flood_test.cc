@@ -9,6 +9,7 @@
 
 #include "flood.h"
 #include "gate_race.h"
+#include "luna/v1/quota.pb-c.h"
 
 namespace
 {
@@ -21,6 +22,28 @@ struct kind {
 class flood : public race, public testing::WithParamInterface<kind>
 {
 };
+
+class flooded_keys : public race
+{
+};
+
+/* Calls of Check that cost one, as `key`, counted in `t`. */
+Flood
+checks(const std::string &key, Tally &t)
+{
+    Flood f;
+    f.path = kCheck;
+    f.request = check_request(1);
+    f.metadata = bearer(key);
+    f.ended = [&t](int code, const std::string &body) {
+        Outcome o;
+        o.code = code;
+        o.body = body;
+        int a = admitted(o);
+        (a == 1 ? t.yes : a == 0 ? t.no : t.failed)++;
+    };
+    return f;
+}
 } // namespace
 
 TEST_P(flood, each_raise_admits_exactly_so_many)
@@ -42,17 +65,7 @@ TEST_P(flood, each_raise_admits_exactly_so_many)
                   " VALUES ('wide', 0, 'total', 1000000, 1, 1000000, 1);"
                   "UPDATE account SET plan_id = (SELECT plan_id FROM plan)");
     Tally t;
-    Flood f;
-    f.path = kCheck;
-    f.request = check_request(1);
-    f.metadata = bearer(key);
-    f.ended = [&](int code, const std::string &body) {
-        Outcome o;
-        o.code = code;
-        o.body = body;
-        int a = admitted(o);
-        (a == 1 ? t.yes : a == 0 ? t.no : t.failed)++;
-    };
+    Flood f = checks(key, t);
     for (int raise = 1; raise <= raises && !HasFailure(); raise++) {
         set_limit(raise * per_raise);
         ASSERT_TRUE(eventually([&] {
@@ -80,3 +93,36 @@ INSTANTIATE_TEST_SUITE_P(gate, flood,
                                          kind{"leases", true, false},
                                          kind{"leases_rates", true, true}),
                          [](const auto &info) { return std::string(info.param.name); });
+
+/* Two keys of an account, at the same time: each is admitted what its own rate allows, by leases.
+ */
+TEST_F(flooded_keys, each_has_its_own_rate)
+{
+    const int64_t burst = 6400;
+    redis_server redis;
+    open("flooded_keys", &redis, {{"LUNA_QUOTA_LEASE", "100"}}, 64);
+    pg().exec(database,
+              "INSERT INTO plan (plan_name, quota_limit, quota_period, key_capacity, key_unit_us)"
+              " VALUES ('slow', 0, 'total', 6400, 3600000000);"
+              "UPDATE account SET plan_id = (SELECT plan_id FROM plan)");
+    const std::string admin = one->create_account("root", true);
+    Luna__V1__CreateApiKeyRequest make = LUNA__V1__CREATE_API_KEY_REQUEST__INIT;
+    make.account_id = 1;
+    Answer<Luna__V1__CreateApiKeyResponse> made(
+        unary(*lines[0], std::string(kQuota) + "CreateApiKey", bytes_of(&make.base), bearer(admin)),
+        &luna__v1__create_api_key_response__descriptor);
+    const std::string keys[] = {key, made->key};
+    Tally t[2];
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < 2; i++)
+        threads.emplace_back([&, i] { checks(keys[i], t[i]).run(lines, 2 * burst); });
+    for (std::thread &th : threads)
+        th.join();
+    for (const Tally &one_key : t) {
+        EXPECT_EQ(one_key.yes, burst);
+        EXPECT_EQ(one_key.no, burst);
+    }
+    const char leased[] = "luna_quota_leased_total";
+    EXPECT_GT(one->metric(leased) + two->metric(leased), static_cast<double>(burst));
+    EXPECT_TRUE(eventually([&] { return quiet() && used() == 2 * burst; }, 30)) << log();
+}
