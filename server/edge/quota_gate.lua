@@ -41,11 +41,15 @@ if now == 0 then
     now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 end
 
+-- The quota and the times of arrival at once: each command costs a twentieth of the whole. So does a number
+-- that is written as a double ("%.0f", or by Redis itself) and not as an integer.
+local found = redis.call("MGET", KEYS[1], unpack(KEYS, 5))
+
 local admitted = n
 local left, free, ends = 0, 0, now
 local epoch = {}
 if charge then
-    local text = redis.call("GET", KEYS[1])
+    local text = found[1]
     epoch = redis.call("HMGET", KEYS[2], "run", "epoch", "flush", "spent", "granted", "limit", "ends")
     if not text or epoch[1] ~= ARGV[4] then
         return {-1, now}
@@ -68,7 +72,7 @@ local steps, rooms = {}, {}
 for i = 1, #KEYS - 4 do
     local unit = tonumber(ARGV[8 + i * 3])
     local window = tonumber(ARGV[7 + i * 3]) * unit
-    local ahead = tonumber(redis.call("GET", KEYS[4 + i]) or "0") - now
+    local ahead = tonumber(found[1 + i] or "0") - now
     -- The clock of Redis may have gone back: not longer than from empty to full.
     ahead = math.min(math.max(ahead, 0), window)
     steps[i] = cost * unit
@@ -104,7 +108,7 @@ if most > 0 and admitted > 0 then
         admitted = 0
         verdict = -5
     elseif not dry then
-        redis.call("ZADD", KEYS[4], string.format("%.0f", now + tonumber(ARGV[9])), ARGV[8])
+        redis.call("ZADD", KEYS[4], string.format("%d", now + tonumber(ARGV[9])), ARGV[8])
         redis.call("PEXPIRE", KEYS[4], 3600000)
         running = running + 1
     end
@@ -113,7 +117,7 @@ end
 
 if admitted > 0 and cost > 0 and not dry then
     if charge then
-        local units = string.format("%.0f", admitted * cost)
+        local units = string.format("%d", admitted * cost)
         redis.call("DECRBY", KEYS[1], units)
         redis.call("HINCRBY", KEYS[2], "spent", units)
         redis.call("HINCRBY", KEYS[3], day .. "|" .. ARGV[5], units)
@@ -122,8 +126,8 @@ if admitted > 0 and cost > 0 and not dry then
         -- A limit that only reports lets its bucket stand still where it would have refused.
         local ahead = answer[first + i] + math.min(admitted, rooms[i]) * steps[i]
         if rooms[i] > 0 then
-            redis.call("SET", KEYS[4 + i], string.format("%.0f", now + ahead),
-                       "PX", string.format("%.0f", math.ceil(ahead / 1000) + grace_ms))
+            redis.call("SET", KEYS[4 + i], string.format("%d", now + ahead),
+                       "PX", string.format("%d", math.ceil(ahead / 1000) + grace_ms))
         end
     end
 end
