@@ -178,7 +178,7 @@ show_older_limits(struct exchange *x, const struct upstream_metadata *from)
     show_number(x, "X-RateLimit-Reset", least.reset);
 }
 
-/* A server that was told to be brief leaves out a cost that is as the method's option says. */
+/* A cost that is not told is what the method's option says. */
 static void
 show_cost(struct exchange *x)
 {

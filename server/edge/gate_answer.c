@@ -60,18 +60,58 @@ tell_number(struct call *call, struct pen *pen, struct str key, int64_t n)
     tell(call, pen, key, start);
 }
 
+/* ", \"key\"" of "key:7" */
 static void
-tell_policy(struct call *call, struct pen *pen, const struct gate_request *req, int64_t quota)
+write_name(struct pen *pen, const struct gate_limit *l)
 {
-    char *start = pen->p;
-    write_number(pen, STR("\"quota\";q="), quota);
+    write_text(pen, STR(", \""));
+    for (const char *p = l->name; *p && *p != ':'; p++)
+        *pen->p++ = *p;
+    *pen->p++ = '"';
+}
+
+static bool
+is_policy_of(const struct gate_policy *p, const struct gate_request *req, int64_t quota)
+{
+    if (p->n == 0 || p->quota != quota || p->limit_count != req->limit_count)
+        return false;
+    for (size_t i = 0; i < p->limit_count; i++) {
+        const struct gate_limit *l = &req->limits[i];
+        if (p->limits[i].capacity != l->capacity || p->limits[i].unit_us != l->unit_us ||
+            p->limits[i].first != l->name[0])
+            return false;
+    }
+    return true;
+}
+
+static void
+write_policy(struct gate_policy *p, const struct gate_request *req, int64_t quota)
+{
+    struct pen pen = {p->text};
+    write_number(&pen, STR("\"quota\";q="), quota);
     for (size_t i = 0; i < req->limit_count; i++) {
         const struct gate_limit *l = &req->limits[i];
-        write_text(pen, STR(", \""));
-        write_text(pen, shown_name(l));
-        write_number(pen, STR("\";q="), l->capacity);
-        write_number(pen, STR(";w="), seconds(USEC(l->capacity * l->unit_us)));
+        write_name(&pen, l);
+        write_number(&pen, STR(";q="), l->capacity);
+        write_number(&pen, STR(";w="), seconds(USEC(l->capacity * l->unit_us)));
+        p->limits[i].capacity = l->capacity;
+        p->limits[i].unit_us = l->unit_us;
+        p->limits[i].first = l->name[0];
     }
+    p->quota = quota;
+    p->limit_count = req->limit_count;
+    p->n = (size_t)(pen.p - p->text);
+}
+
+/* It is the same from call to call, and so written once. */
+static void
+tell_policy(struct call *call, struct pen *pen, struct gate_policy *p,
+            const struct gate_request *req, int64_t quota)
+{
+    char *start = pen->p;
+    if (!is_policy_of(p, req, quota))
+        write_policy(p, req, quota);
+    write_text(pen, (struct str){p->text, p->n});
     tell(call, pen, STR("ratelimit-policy"), start);
 }
 
@@ -84,23 +124,15 @@ tell_state(struct call *call, struct pen *pen, const struct gate_request *req,
     if (d->ends_in < A_DECADE)
         write_number(pen, STR(";t="), seconds(d->ends_in));
     for (size_t i = 0; i < req->limit_count; i++) {
-        write_text(pen, STR(", \""));
-        write_text(pen, shown_name(&req->limits[i]));
-        write_number(pen, STR("\";r="), d->limits[i].remaining);
+        write_name(pen, &req->limits[i]);
+        write_number(pen, STR(";r="), d->limits[i].remaining);
         write_number(pen, STR(";t="), seconds(d->limits[i].reset_after));
     }
     tell(call, pen, STR("ratelimit"), start);
 }
 
-/* Room for all of them: in each of two lists a name and three numbers a limit. */
-static size_t
-room_for(const struct gate_request *req)
-{
-    size_t n = 10 * (STR_I64_SIZE + 16);
-    for (size_t i = 0; i < req->limit_count; i++)
-        n += 2 * (strlen(req->limits[i].name) + 2 * (STR_I64_SIZE + 8));
-    return n;
-}
+/* All of them: a list as long as the policy, and the numbers that stand alone. */
+#define ANSWER_ROOM (2 * GATE_POLICY_ROOM + 6 * (STR_I64_SIZE + 1))
 
 /* The older names say the same of the tightest limit. */
 static void
@@ -124,22 +156,22 @@ tell_older(struct call *call, struct pen *pen, const struct gate_request *req,
 }
 
 void
-gate_answer_headers(struct call *call, const struct gate_request *req,
+gate_answer_headers(struct call *call, struct gate_account *a, const struct gate_request *req,
                     const struct gate_decision *d, int64_t cost)
 {
-    struct pen pen = {arena_alloc_raw(call->ctx.arena, room_for(req))};
+    struct pen pen = {arena_alloc_raw(call->ctx.arena, ANSWER_ROOM)};
     int64_t left = d->quota_remaining > 0 ? d->quota_remaining : 0;
-    /* Each field costs a call 0.35 us, of some 18. In a brief answer the gateway makes what is left
-     * out of the rest (gateway/answer.c). The older names do not mean a limit that only reports,
-     * and the lists do not tell which is one. */
-    bool older = !gate_settings.brief;
-    tell_policy(call, &pen, req, d->quota_limit);
+    /* Each field costs a call 0.4 us, of some 18: the server's copies, the caller's reading. What
+     * is left out the gateway makes of the rest (gateway/answer.c). The older names do not mean a
+     * limit that only reports, and the lists do not tell which is one. */
+    bool older = gate_settings.older;
+    tell_policy(call, &pen, &a->policy, req, d->quota_limit);
     tell_state(call, &pen, req, d, left);
     for (size_t i = 0; i < req->limit_count; i++)
         older = older || req->limits[i].report_only;
     if (older)
         tell_older(call, &pen, req, d, left);
-    if (!gate_settings.brief || cost != call->method->policy.cost)
+    if (cost != call->method->policy.cost || call->method->policy.cost_measured)
         tell_number(call, &pen, STR("luna-cost"), cost);
 }
 

@@ -5,12 +5,14 @@
 #include "edge/gate.h"
 
 struct call;
+struct gate_account;
 
-/* RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10) and Luna-Cost: the units
- * that the call has cost. As headers, or as trailers of a stream whose headers were sent. The older
- * X-RateLimit-* of the tightest limit are among them. Brief answers hold only those that cannot be
- * told from the others and from the method's option. */
-void gate_answer_headers(struct call *call, const struct gate_request *req,
+/* RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10), the older X-RateLimit-*
+ * of the tightest limit, and Luna-Cost, the units that the call has cost, unless the method's
+ * option says just that. As headers, or as trailers of a stream whose headers were sent. Where a
+ * setting leaves the older ones out, they are there only when the two lists do not say them. The
+ * request's limits are those of the account's plan. */
+void gate_answer_headers(struct call *call, struct gate_account *a, const struct gate_request *req,
                          const struct gate_decision *d, int64_t cost);
 
 #endif

@@ -63,6 +63,19 @@ struct gate_lease {
     struct cond taken; /* it has */
 };
 
+/* The RateLimit-Policy of calls with a quota and limits, as it was written last. */
+#define GATE_POLICY_ROOM 160
+struct gate_policy {
+    int64_t quota;
+    struct {
+        int64_t capacity, unit_us;
+        char first; /* letter of its name */
+    } limits[GATE_PLAN_LIMITS];
+    size_t limit_count;
+    size_t n; /* of text; 0: none yet */
+    char text[GATE_POLICY_ROOM];
+};
+
 struct gate_account {
     struct gate_account *next; /* in its bucket */
     struct list dirty;         /* gate->dirty while there may be something to flush */
@@ -88,6 +101,7 @@ struct gate_account {
     size_t in_flight;    /* batches that are with Redis */
     struct list leases;  /* the kinds of calls that have one, or are watched */
     size_t lease_count;
+    struct gate_policy policy;
 };
 
 #define GATE_NUMBERS(X) \
@@ -172,7 +186,7 @@ struct gate_settings {
     nsec_t interval; /* between flushes */
     int64_t chunk;   /* most units that Redis may spend and Postgres not know of */
     int64_t lease;   /* most units of a local lease; 0: none */
-    bool brief;      /* what callers can tell themselves is left out of gRPC answers */
+    bool older;      /* x-ratelimit-* are told over gRPC too */
 };
 extern struct gate_settings gate_settings;
 

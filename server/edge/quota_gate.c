@@ -26,7 +26,7 @@ quota_gate_init(const struct config *cfg)
         .interval = cfg->quota_flush_interval,
         .chunk = cfg->quota_grant,
         .lease = cfg->quota_lease,
-        .brief = cfg->quota_brief_metadata,
+        .older = cfg->quota_older_metadata,
     };
     /* A grant must hold those of several reactors, and what is on its way to Postgres. */
     if (gate_settings.lease > gate_settings.chunk / 8)
@@ -436,7 +436,7 @@ gate_end(struct call *call, size_t slot, enum status st)
         c->taken = call->charged = 0;
     }
     if (c->decided)
-        gate_answer_headers(call, &c->req, &c->decision, c->taken);
+        gate_answer_headers(call, c->account, &c->req, &c->decision, c->taken);
     gate_account_put(c->account);
 }
 

@@ -26,7 +26,7 @@ TEST(QuotaRest, BriefServersAnswerTheSame)
     std::string seen[2], failed[2];
     for (int brief = 0; brief < 2; brief++) {
         Stack stack(brief ? "brief" : "wordy",
-                    {{"LUNA_QUOTA_BRIEF_METADATA", brief ? "true" : "false"}});
+                    {{"LUNA_QUOTA_OLDER_METADATA", brief ? "false" : "true"}});
         Response r = stack.request("POST", "/api/v1/kalman:filter", kFilter);
         EXPECT_EQ(r.status, 200) << r.body;
         seen[brief] = limits(r);

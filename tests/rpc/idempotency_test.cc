@@ -350,7 +350,7 @@ TEST(Idempotency, AReplayCostsNothing)
     r.model = &model;
     Outcome first = unary(ch, path, bytes_of(&r.base), with_key(member, "f"));
     ASSERT_EQ(first.code, 0) << first.message;
-    EXPECT_EQ(first.headers.count("luna-cost") + first.trailers.count("luna-cost"), 1u);
+    EXPECT_EQ(first.headers.count("ratelimit") + first.trailers.count("ratelimit"), 1u);
     Outcome again = unary(ch, path, bytes_of(&r.base), with_key(member, "f"));
     EXPECT_EQ(again.body, first.body);
     Luna__V1__GetUsageRequest usage = LUNA__V1__GET_USAGE_REQUEST__INIT;
