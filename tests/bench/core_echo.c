@@ -40,14 +40,14 @@ struct slot {
 static grpc_server *server;
 static void *method, *stream;
 
-/* Short ones, as the gate's are: in the slices themselves. */
+/* Those of a call with a quota, a rate of the account and one of the key. */
 static const char *const charged[][2] = {
-    {"ratelimit-policy", "\"quota\";q=1000000000"},
-    {"ratelimit", "\"quota\";r=999119990"},
-    {"luna-cost", "1"},
-    {"x-ratelimit-limit", "1000000000"},
-    {"x-ratelimit-remaining", "999119990"},
-    {"x-ratelimit-reset", "0"},
+    {"ratelimit-policy",
+     "\"quota\";q=1000000000000, \"account\";q=1000000;w=1, \"key\";q=1000000;w=1"},
+    {"ratelimit", "\"quota\";r=999892200577, \"account\";r=999999;t=1, \"key\";r=999999;t=1"},
+    {"x-ratelimit-limit", "1000000"},
+    {"x-ratelimit-remaining", "999999"},
+    {"x-ratelimit-reset", "1"},
 };
 #define PAIRS (sizeof(charged) / sizeof(charged[0]))
 static int pairs;
@@ -81,8 +81,8 @@ answer(struct slot *s)
                       {.op = GRPC_OP_RECV_CLOSE_ON_SERVER}};
     grpc_metadata md[PAIRS];
     for (int i = 0; i < pairs; i++) {
-        md[i].key = grpc_slice_from_copied_string(charged[i][0]);
-        md[i].value = grpc_slice_from_copied_string(charged[i][1]);
+        md[i].key = grpc_slice_from_static_string(charged[i][0]);
+        md[i].value = grpc_slice_from_static_string(charged[i][1]);
     }
     ops[0].data.send_initial_metadata.metadata = md;
     ops[0].data.send_initial_metadata.count = (size_t)pairs;
