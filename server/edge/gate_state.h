@@ -91,7 +91,7 @@ struct gate_account {
     nsec_t noted_at;    /* when the event that it is spent was written */
     nsec_t used_at;
     int64_t spent; /* units since the last flush */
-    int64_t needs; /* the largest cost that waits for a grant */
+    int64_t needs; /* what was refused for want of a grant since the last one */
     struct gate_entry *ledger;
     size_t ledger_count;
     size_t ledger_capacity;

@@ -203,7 +203,7 @@ retire(struct ctx *ctx, struct quota_gate *g, const struct gate_epoch *e,
     return st;
 }
 
-/* A cost that a usual grant does not cover is granted beside it. */
+/* What a usual grant does not cover is granted beside it. */
 static int64_t
 next_grant(const struct gate_account *a)
 {

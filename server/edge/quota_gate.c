@@ -107,8 +107,7 @@ mend(struct ctx *ctx, struct quota_gate *g, struct gate_account *a, const struct
             GATE_ADD(g, refused_settling, 1);
             return fail(ctx, CACHE_UNAVAILABLE, "the quota is being settled, try again");
         }
-        if (req->cost > a->needs)
-            a->needs = req->cost;
+        a->needs += req->cost;
         st = gate_sync_since(ctx, g, a, asked, &ours);
         if (st == OK && ours && (*tries)++ > 0)
             st = fiber_sleep(ctx, SETTLE_PAUSE);

@@ -14,8 +14,9 @@ class Slot
 {
   public:
     void start(const Flood &f, grpc_channel *channel, void *method, grpc_completion_queue *cq,
-               grpc_byte_buffer *request, std::vector<grpc_metadata> &metadata)
+               grpc_slice request, std::vector<grpc_metadata> &metadata)
     {
+        grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&request, 1);
         gpr_timespec deadline =
             gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(20, GPR_TIMESPAN));
         call_ = grpc_channel_create_registered_call(channel, nullptr, GRPC_PROPAGATE_DEFAULTS, cq,
@@ -28,7 +29,7 @@ class Slot
         ops[0].data.send_initial_metadata.count = metadata.size();
         ops[0].data.send_initial_metadata.metadata = metadata.data();
         ops[1].op = GRPC_OP_SEND_MESSAGE;
-        ops[1].data.send_message.send_message = request;
+        ops[1].data.send_message.send_message = message;
         ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
         ops[3].op = GRPC_OP_RECV_INITIAL_METADATA;
         ops[3].data.recv_initial_metadata.recv_initial_metadata = &headers_;
@@ -40,6 +41,7 @@ class Slot
         ops[5].data.recv_status_on_client.status_details = &details_;
         if (grpc_call_start_batch(call_, ops, 6, this, nullptr) != GRPC_CALL_OK)
             throw std::runtime_error("a call of " + f.path + " could not be started");
+        grpc_byte_buffer_destroy(message); /* core has emptied it */
     }
 
     void end(const Flood &f)
@@ -84,7 +86,6 @@ Flood::run(const std::vector<std::unique_ptr<Channel>> &channels, int64_t calls)
 {
     grpc_completion_queue *cq = grpc_completion_queue_create_for_next(nullptr);
     grpc_slice bytes = slice_of(request);
-    grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&bytes, 1);
     std::vector<grpc_metadata> md;
     for (const auto &kv : metadata) {
         md.emplace_back();
@@ -103,7 +104,7 @@ Flood::run(const std::vector<std::unique_ptr<Channel>> &channels, int64_t calls)
             return;
         started++;
         under_way++;
-        s.start(*this, channels[s.channel]->get(), methods[s.channel], cq, message, md);
+        s.start(*this, channels[s.channel]->get(), methods[s.channel], cq, bytes, md);
     };
     for (size_t i = 0; i < slots.size(); i++) {
         slots[i].channel = i % channels.size();
@@ -120,7 +121,6 @@ Flood::run(const std::vector<std::unique_ptr<Channel>> &channels, int64_t calls)
         grpc_slice_unref(m.key);
         grpc_slice_unref(m.value);
     }
-    grpc_byte_buffer_destroy(message);
     grpc_slice_unref(bytes);
     grpc_completion_queue_shutdown(cq);
     while (grpc_completion_queue_next(cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), nullptr).type !=

@@ -23,7 +23,7 @@ class flood : public race, public testing::WithParamInterface<kind>
 {
 };
 
-class flooded_keys : public race
+class flooded : public race
 {
 };
 
@@ -94,9 +94,25 @@ INSTANTIATE_TEST_SUITE_P(gate, flood,
                                          kind{"leases_rates", true, true}),
                          [](const auto &info) { return std::string(info.param.name); });
 
+/* Many calls at once, each of which costs more than a grant. */
+TEST_F(flooded, by_costs_beyond_a_grant)
+{
+    const int64_t cost = 25000;
+    redis_server redis;
+    open("flooded_costs", &redis, {}, 64);
+    set_limit(500 * cost + cost / 2);
+    Tally t;
+    Flood f = checks(key, t);
+    f.request = check_request(cost);
+    f.run(lines, 1000);
+    EXPECT_EQ(t.yes, 500) << used() << log();
+    EXPECT_EQ(t.no, 500);
+    EXPECT_TRUE(eventually([&] { return quiet() && used() == 500 * cost; }, 30)) << log();
+}
+
 /* Two keys of an account, at the same time: each is admitted what its own rate allows, by leases.
  */
-TEST_F(flooded_keys, each_has_its_own_rate)
+TEST_F(flooded, each_key_has_its_own_rate)
 {
     const int64_t burst = 6400;
     redis_server redis;

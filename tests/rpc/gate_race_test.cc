@@ -111,62 +111,62 @@ TEST_F(race, leases_admit_exactly_the_limit)
     EXPECT_GT(one->metric(leased) + two->metric(leased), limit / 2.0) << log();
 }
 
-/* What it had leased and not spent counts as used: never less than what was admitted. */
-TEST_F(race, a_server_with_leases_is_killed)
+namespace
 {
-    redis_server redis;
-    open("leased_killed", &redis, {{"LUNA_QUOTA_LEASE", "20"}});
-    int64_t sure = 0;
-    int64_t maybe = 0;
+/* What became of the calls while one of the servers was killed again and again. */
+struct Killed {
+    int64_t sure = 0;  /* units whose callers were told so */
+    int64_t maybe = 0; /* units whose answers died with the server */
     int64_t limit = 0;
-    int64_t leases = 0;
-    for (int round = 0; round < 3; round++) {
-        set_limit(limit += 9000);
-        Tally t;
-        storm(400, 1, t, [&] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(80 + 40 * round));
-            leases += std::max(0.0, two->metric("luna_quota_leases_total"));
-            two->stop(SIGKILL);
-            two->start();
-        });
-        sure += t.yes;
-        maybe += t.failed;
-    }
-    ASSERT_TRUE(eventually([&] { return quiet(); }, 30)) << log();
-    EXPECT_GT(leases, 0);
-    EXPECT_LE(sure, limit);
-    EXPECT_LE(used(), limit);
-    EXPECT_GE(used(), sure);
-    /* Each reactor of a killed server held up to two leases. */
-    EXPECT_LE(used(), sure + maybe + 3 * 2 * 2 * 20);
-    EXPECT_EQ(number("SELECT sum(units) FROM quota_usage"), used());
-}
+    double leases = 0; /* that it had taken by then */
+};
 
-TEST_F(race, a_server_is_killed)
+class killed : public race
+{
+  protected:
+    Killed kill_again(int rounds, int64_t raise, int times, int64_t cost)
+    {
+        Killed k;
+        for (int round = 0; round < rounds; round++) {
+            set_limit(k.limit += raise);
+            Tally t;
+            storm(times, cost, t, [&] {
+                std::this_thread::sleep_for(std::chrono::milliseconds(60 + 30 * round));
+                k.leases += std::max(0.0, two->metric("luna_quota_leases_total"));
+                two->stop(SIGKILL);
+                two->start();
+            });
+            k.sure += cost * t.yes;
+            k.maybe += cost * t.failed;
+        }
+        EXPECT_TRUE(eventually([&] { return quiet(); }, 30)) << log();
+        EXPECT_GT(k.sure, 0);
+        EXPECT_LE(k.sure, k.limit);
+        EXPECT_LE(used(), k.limit);
+        EXPECT_GE(used(), k.sure);
+        EXPECT_EQ(number("SELECT sum(units) FROM quota_usage"), used());
+        return k;
+    }
+};
+} // namespace
+
+TEST_F(killed, nothing_is_lost)
 {
     redis_server redis;
     open("killed", &redis);
-    int64_t sure = 0;
-    int64_t maybe = 0;
-    int64_t limit = 0;
-    for (int round = 0; round < 5; round++) {
-        set_limit(limit += 3000);
-        Tally t;
-        storm(200, 2, t, [&] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(60 + 20 * round));
-            two->stop(SIGKILL);
-            two->start();
-        });
-        sure += 2 * t.yes;
-        maybe += 2 * t.failed;
-    }
-    ASSERT_TRUE(eventually([&] { return quiet(); }, 30)) << log();
-    EXPECT_LE(sure, limit);
-    EXPECT_LE(used(), limit);
-    EXPECT_GE(used(), sure);
-    EXPECT_LE(used(), sure + maybe); /* their answers died with the server */
-    EXPECT_GT(sure, 0);
-    EXPECT_EQ(number("SELECT sum(units) FROM quota_usage"), used());
+    Killed k = kill_again(5, 3000, 200, 2);
+    EXPECT_LE(used(), k.sure + k.maybe);
+}
+
+/* What it had leased and not spent counts as used: never less than what was admitted. */
+TEST_F(killed, with_leases)
+{
+    redis_server redis;
+    open("leased_killed", &redis, {{"LUNA_QUOTA_LEASE", "20"}});
+    Killed k = kill_again(3, 9000, 400, 1);
+    EXPECT_GT(k.leases, 0);
+    /* Each reactor of a killed server held up to two leases. */
+    EXPECT_LE(used(), k.sure + k.maybe + 3 * 2 * 2 * 20);
 }
 
 /* Redis dies, with its file or without; it may be gone for a while. */
