@@ -60,6 +60,10 @@ read_check(struct ctx *ctx, const Luna__V1__CheckRequest *req, struct gate_limit
         st = fail_field(ctx, "only_limits", "needs limits");
     for (size_t i = 0; i < req->n_limits; i++) {
         enum status bad = read_limit(ctx, i, req->limits[i], &limits[i]);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(req->limits[k]->name, req->limits[i]->name) == 0)
+                bad = fail_field(ctx, arena_printf(ctx->arena, "limits[%zu].name", i),
+                                 "is that of limits[%zu], too", k);
         if (bad == OK && (double)cost * (double)limits[i].unit_us > 0x1p52)
             bad = fail_field(ctx, "cost", "is far more than limits[%zu] will ever allow", i);
         st = bad != OK ? bad : st;

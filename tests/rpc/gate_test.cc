@@ -377,6 +377,13 @@ TEST_F(gate, check_with_limits_of_the_callers_own)
     EXPECT_TRUE(eventually([&] { return used() == 1; }));
     name[0] = '!';
     EXPECT_EQ(why(ask()), "BAD_FIELD");
+    name[0] = 'l';
+    Luna__V1__NamedLimit *twice[] = {&limit, &limit};
+    r.limits = twice;
+    r.n_limits = 2;
+    Outcome o = ask(); /* one name is one bucket */
+    EXPECT_EQ(why(o), "BAD_FIELD");
+    EXPECT_EQ(o.message, "limits[1].name is that of limits[0], too");
 }
 
 TEST_F(gate, concurrent_calls)
