@@ -11,7 +11,7 @@ struct Flood {
     std::string path;
     std::string request;
     Metadata metadata;
-    int in_flight = 4; // on each channel
+    int in_flight = 16; // on each channel
     // What each call came to: its code, and its answer when that is 0.
     std::function<void(int code, const std::string &body)> ended;
 

@@ -1,5 +1,5 @@
 /*
- * The limit under full load: 64 connections to two servers, 256 calls under way at any time, and a
+ * The limit under full load: 64 connections to two servers, 1024 calls under way at any time, and a
  * quota that is raised twenty times. Each time so many calls are admitted and not one more, whether
  * Redis decides each of them or leases do, with rates of the account and the key or without.
  *
