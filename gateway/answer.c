@@ -124,14 +124,12 @@ answer_is_bytes(const struct route_binding *b)
 bool
 answer_http_body(struct exchange *x, struct str wire, struct buf *out)
 {
-    struct wire_field type, data;
+    struct str data = schema_option_bytes(wire, 2);
     if (!x->content_type) {
-        x->content_type = "application/octet-stream";
-        if (schema_option(wire, 1, &type) && type.type == WIRE_BYTES && type.bytes.n > 0)
-            x->content_type = copy_value(x, type.bytes);
+        struct str type = schema_option_bytes(wire, 1);
+        x->content_type = type.n > 0 ? copy_value(x, type) : "application/octet-stream";
     }
-    if (schema_option(wire, 2, &data) && data.type == WIRE_BYTES)
-        buf_put(out, data.bytes.p, data.bytes.n);
+    buf_put(out, data.p, data.n);
     return !out->overflow;
 }
 

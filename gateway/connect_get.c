@@ -12,8 +12,7 @@ static bool
 is_safe(const struct exchange *x, const struct schema_method *m)
 {
     const struct route_table *t = &x->gw->routes;
-    struct wire_field level;
-    if (schema_option(m->options, OPTION_IDEMPOTENCY, &level) && level.bits == NO_SIDE_EFFECTS)
+    if (schema_option_number(m->options, OPTION_IDEMPOTENCY) == NO_SIDE_EFFECTS)
         return true;
     for (size_t i = 0; i < t->binding_count; i++)
         if (t->bindings[i]->method == m && t->bindings[i]->verb == ROUTE_GET)

@@ -30,31 +30,23 @@ to_double(uint64_t bits)
 struct field_limits
 limits_of(const struct schema_field *f)
 {
-    struct field_limits l = {.charset = STR("")};
-    struct wire_field rules, w;
-    if (!schema_option(f->options, FIELD_RULES, &rules) || rules.type != WIRE_BYTES)
-        return l;
-    l.required = schema_option(rules.bytes, RULES_REQUIRED, &w) && w.bits;
-    l.has_min = schema_option(rules.bytes, RULES_HAS_MIN, &w) && w.bits;
-    l.has_max = schema_option(rules.bytes, RULES_HAS_MAX, &w) && w.bits;
-    l.finite = schema_option(rules.bytes, RULES_FINITE, &w) && w.bits;
-    if (schema_option(rules.bytes, RULES_MIN_LEN, &w))
-        l.min_len = w.bits;
-    if (schema_option(rules.bytes, RULES_MAX_LEN, &w))
-        l.max_len = w.bits;
-    if (schema_option(rules.bytes, RULES_MIN, &w))
-        l.min = to_double(w.bits);
-    if (schema_option(rules.bytes, RULES_MAX, &w))
-        l.max = to_double(w.bits);
-    if (schema_option(rules.bytes, RULES_CHARSET, &w) && w.type == WIRE_BYTES)
-        l.charset = w.bytes;
-    if (schema_option(rules.bytes, RULES_ITEM_MIN_LEN, &w))
-        l.item_min_len = w.bits;
-    if (schema_option(rules.bytes, RULES_ITEM_MAX_LEN, &w))
-        l.item_max_len = w.bits;
+    const struct str rules = schema_option_bytes(f->options, FIELD_RULES);
+    struct field_limits l = {
+        .required = schema_option_number(rules, RULES_REQUIRED),
+        .has_min = schema_option_number(rules, RULES_HAS_MIN),
+        .has_max = schema_option_number(rules, RULES_HAS_MAX),
+        .finite = schema_option_number(rules, RULES_FINITE),
+        .min_len = schema_option_number(rules, RULES_MIN_LEN),
+        .max_len = schema_option_number(rules, RULES_MAX_LEN),
+        .min = to_double(schema_option_number(rules, RULES_MIN)),
+        .max = to_double(schema_option_number(rules, RULES_MAX)),
+        .charset = schema_option_bytes(rules, RULES_CHARSET),
+        .item_min_len = schema_option_number(rules, RULES_ITEM_MIN_LEN),
+        .item_max_len = schema_option_number(rules, RULES_ITEM_MAX_LEN),
+    };
     if (l.required && l.min_len == 0)
         l.min_len = 1;
-    if (schema_option(rules.bytes, RULES_OR_ZERO, &w) && w.bits) {
+    if (schema_option_number(rules, RULES_OR_ZERO)) {
         l.min_len = 0;
         l.min = l.min > 0 ? 0 : l.min;
     }

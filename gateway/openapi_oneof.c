@@ -22,15 +22,6 @@ struct walk {
     struct str source; /* SourceCodeInfo of the file */
 };
 
-static struct str
-bytes_of(struct str message, uint32_t number)
-{
-    struct wire_field f;
-    if (schema_option(message, number, &f) && f.type == WIRE_BYTES)
-        return f.bytes;
-    return STR("");
-}
-
 /* The place of the index-th child of that kind; false: too deep to be found. */
 static bool
 place_child(const struct place *parent, uint32_t kind, uint32_t index, struct place *ret)
@@ -64,8 +55,8 @@ comment_at(struct walk *w, const struct place *at)
         p = wire_next(p, end, &f);
         if (!p || f.number != 1 || f.type != WIRE_BYTES)
             continue;
-        if (str_eq(bytes_of(f.bytes, 1), (struct str){at->bytes, at->n}))
-            return clean(w->d, bytes_of(f.bytes, 3));
+        if (str_eq(schema_option_bytes(f.bytes, 1), (struct str){at->bytes, at->n}))
+            return clean(w->d, schema_option_bytes(f.bytes, 3));
     }
     return "";
 }
@@ -77,7 +68,7 @@ read_message(struct walk *w, struct str scope, struct str descriptor, const stru
     struct wire_field f;
     struct place child;
     uint32_t nested = 0, oneof = 0;
-    struct str name = bytes_of(descriptor, 1);
+    struct str name = schema_option_bytes(descriptor, 1);
     const char *full =
         scope.n ? arena_printf(&d->arena, STR_FMT "." STR_FMT, STR_ARG(scope), STR_ARG(name))
                 : arena_strndup(&d->arena, name.p, name.n);
@@ -94,7 +85,7 @@ read_message(struct walk *w, struct str scope, struct str descriptor, const stru
             read_message(w, str_of(full), f.bytes, &child);
         } else if (f.number == MESSAGE_ONEOF && m && oneof < m->oneof_count &&
                    place_child(at, MESSAGE_ONEOF, oneof, &child)) {
-            struct str own = bytes_of(f.bytes, 1);
+            struct str own = schema_option_bytes(f.bytes, 1);
             all[oneof++] =
                 (struct oneof_info){arena_strndup(&d->arena, own.p, own.n), comment_at(w, &child)};
         }
@@ -104,7 +95,7 @@ read_message(struct walk *w, struct str scope, struct str descriptor, const stru
 static void
 read_file(struct doc *d, struct str file)
 {
-    struct walk w = {d, bytes_of(file, FILE_SOURCE)};
+    struct walk w = {d, schema_option_bytes(file, FILE_SOURCE)};
     struct place root = {.n = 0}, child;
     struct wire_field f;
     uint32_t index = 0;
@@ -112,7 +103,7 @@ read_file(struct doc *d, struct str file)
         p = wire_next(p, end, &f);
         if (p && f.number == FILE_MESSAGE && f.type == WIRE_BYTES &&
             place_child(&root, FILE_MESSAGE, index++, &child))
-            read_message(&w, bytes_of(file, FILE_PACKAGE), f.bytes, &child);
+            read_message(&w, schema_option_bytes(file, FILE_PACKAGE), f.bytes, &child);
     }
 }
 

@@ -312,7 +312,6 @@ write_operation(struct doc *d, const struct operation *op)
 {
     const struct route_binding *b = op->binding;
     const struct method_policy *policy = &b->method->policy;
-    struct wire_field w;
     const char *summary = doc_summary(d, b->method->comment);
     doc_open(d, op->verb, '{');
     doc_open(d, "tags", '[');
@@ -322,7 +321,7 @@ write_operation(struct doc *d, const struct operation *op)
              b->automatic ? arena_printf(&d->arena, "%s (by its gRPC name)", summary) : summary);
     doc_comment(d, "description", b->method->comment);
     doc_text(d, "operationId", op->id);
-    if (schema_option(b->method->options, OPTION_DEPRECATED, &w) && w.bits)
+    if (schema_option_number(b->method->options, OPTION_DEPRECATED))
         doc_true(d, "deprecated");
     parameters_write(d, b, op->parameters, op->parameter_count, policy);
     write_body(d, b);

@@ -298,11 +298,10 @@ schema_write_field(struct doc *d, const char *key, const struct schema_message *
 {
     struct field_limits limits = limits_of(f);
     struct value v = {f, &limits, names, false, false};
-    struct wire_field w;
     doc_open(d, key, '{');
     doc_comment(d, "description", schema_field_comment(d, m, f));
     write_any_count(d, &v);
-    if (schema_option(f->options, OPTION_DEPRECATED, &w) && w.bits)
+    if (schema_option_number(f->options, OPTION_DEPRECATED))
         doc_true(d, "deprecated");
     doc_close(d, '}');
 }

@@ -30,33 +30,22 @@ http_of_status(enum status st)
     return (int)st >= 0 && (size_t)st < ARRAY_LEN(codes) ? codes[st] : 500;
 }
 
-/* The bytes of field `number`, or empty. */
-static struct str
-bytes_of(struct str message, uint32_t number)
-{
-    struct wire_field f;
-    if (schema_option(message, number, &f) && f.type == WIRE_BYTES)
-        return f.bytes;
-    return STR("");
-}
-
 /* One google.protobuf.Any of the details: RetryInfo and ErrorInfo say more than their text. */
 static void
 settle_detail(struct problem *p, struct str any)
 {
-    struct str type = bytes_of(any, 1), value = bytes_of(any, 2);
+    struct str type = schema_option_bytes(any, 1), value = schema_option_bytes(any, 2);
     if (str_eq(type, STR(TYPE_PREFIX "RetryInfo"))) {
-        struct str delay = bytes_of(value, 1);
-        struct wire_field seconds = {.bits = 0}, nanos = {.bits = 0};
-        schema_option(delay, 1, &seconds);
-        schema_option(delay, 2, &nanos);
-        if (seconds.bits < INT32_MAX)
-            p->retry_after_s = (int64_t)seconds.bits + (nanos.bits > 0);
+        struct str delay = schema_option_bytes(value, 1);
+        uint64_t seconds = schema_option_number(delay, 1);
+        if (seconds < INT32_MAX)
+            p->retry_after_s = (int64_t)seconds + (schema_option_number(delay, 2) > 0);
         return;
     }
-    if (!str_eq(type, STR(TYPE_PREFIX "ErrorInfo")) || !str_eq(bytes_of(value, 2), STR("luna")))
+    if (!str_eq(type, STR(TYPE_PREFIX "ErrorInfo")) ||
+        !str_eq(schema_option_bytes(value, 2), STR("luna")))
         return;
-    struct str token = bytes_of(value, 1);
+    struct str token = schema_option_bytes(value, 1);
     for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
         if (str_eq(str_of(reason_info((enum reason)r)->token), token))
             p->http = reason_info((enum reason)r)->http;
@@ -218,7 +207,7 @@ problem_write_connect(const struct problem *p, struct buf *out)
         at = wire_next(at, end, &f);
         if (!at || f.number != 3 || f.type != WIRE_BYTES)
             continue;
-        struct str type = bytes_of(f.bytes, 1);
+        struct str type = schema_option_bytes(f.bytes, 1);
         const char *slash = type.n ? memrchr(type.p, '/', type.n) : NULL;
         if (slash)
             type = (struct str){slash + 1, (size_t)(type.p + type.n - slash - 1)};
@@ -227,7 +216,7 @@ problem_write_connect(const struct problem *p, struct buf *out)
         buf_put_json(out, type.p, type.n);
         buf_puts(out, ",\"value\":\"");
         size_t before = out->len;
-        json_base64_encode(bytes_of(f.bytes, 2), out);
+        json_base64_encode(schema_option_bytes(f.bytes, 2), out);
         while (out->len > before && out->data[out->len - 1] == '=')
             out->len--;
         buf_puts(out, "\"}");

@@ -168,8 +168,7 @@ resolve_body(struct builder *b, struct str body, struct str response_body,
 static enum json_names
 names_of(const struct schema_service *service)
 {
-    struct wire_field f;
-    bool camel = schema_option(service->options, JSON_NAMES_OPTION, &f) && f.bits == 2;
+    bool camel = schema_option_number(service->options, JSON_NAMES_OPTION) == 2;
     return camel ? JSON_NAMES_CAMEL : JSON_NAMES_PROTO;
 }
 

@@ -131,3 +131,17 @@ schema_option(struct str options, uint32_t number, struct wire_field *ret)
     }
     return found;
 }
+
+uint64_t
+schema_option_number(struct str options, uint32_t number)
+{
+    struct wire_field f;
+    return schema_option(options, number, &f) ? f.bits : 0;
+}
+
+struct str
+schema_option_bytes(struct str options, uint32_t number)
+{
+    struct wire_field f;
+    return schema_option(options, number, &f) && f.type == WIRE_BYTES ? f.bytes : STR("");
+}

@@ -163,5 +163,8 @@ bool schema_is_text(const struct schema_message *m);
 /* Finds the field `number` in serialized options (the last one wins); false: it
  * is not there. */
 bool schema_option(struct str options, uint32_t number, struct wire_field *ret);
+/* Its number, 0 when it is not there; its bytes, "" when it is not there or holds none. */
+uint64_t schema_option_number(struct str options, uint32_t number);
+struct str schema_option_bytes(struct str options, uint32_t number);
 
 #endif

@@ -174,10 +174,8 @@ schema_load_message(struct loader *l, struct raw_message *raw)
 static struct str
 option_bytes(struct loader *l, struct str options, uint32_t number)
 {
-    struct wire_field f;
-    if (!schema_option(options, number, &f) || f.type != WIRE_BYTES)
-        return STR("");
-    return (struct str){arena_memdup(&l->s->arena, f.bytes.p, f.bytes.n), f.bytes.n};
+    struct str s = schema_option_bytes(options, number);
+    return (struct str){arena_memdup(&l->s->arena, s.p, s.n), s.n};
 }
 
 /* The numbers of luna.v1.MethodPolicy's fields. */
@@ -193,29 +191,21 @@ enum {
 };
 #define CACHE_SCOPE_PUBLIC 2
 
-static uint64_t
-option_number(struct str options, uint32_t number)
-{
-    struct wire_field f;
-    return schema_option(options, number, &f) ? f.bits : 0;
-}
-
 /* `options` outlive it. */
 static void
 read_policy(struct method_policy *p, struct str options)
 {
-    struct wire_field f;
-    p->access = (unsigned)option_number(options, POLICY_ACCESS);
-    p->cost = (int64_t)option_number(options, POLICY_COST);
-    p->deadline_ms = (int64_t)option_number(options, POLICY_DEADLINE);
-    p->cache_seconds = (int64_t)option_number(options, POLICY_CACHE);
-    p->cost_measured = option_number(options, POLICY_COST_MEASURED);
-    p->idempotent = option_number(options, POLICY_IDEMPOTENT);
+    p->access = (unsigned)schema_option_number(options, POLICY_ACCESS);
+    p->cost = (int64_t)schema_option_number(options, POLICY_COST);
+    p->deadline_ms = (int64_t)schema_option_number(options, POLICY_DEADLINE);
+    p->cache_seconds = (int64_t)schema_option_number(options, POLICY_CACHE);
+    p->cost_measured = schema_option_number(options, POLICY_COST_MEASURED);
+    p->idempotent = schema_option_number(options, POLICY_IDEMPOTENT);
     /* The code generator holds to it that only such methods are so, and a set of descriptors from
      * elsewhere is held to it here. */
     p->cache_public = p->access == ACCESS_PUBLIC &&
-                      option_number(options, POLICY_CACHE_SCOPE) == CACHE_SCOPE_PUBLIC;
-    p->scope = schema_option(options, POLICY_SCOPE, &f) && f.type == WIRE_BYTES ? f.bytes : STR("");
+                      schema_option_number(options, POLICY_CACHE_SCOPE) == CACHE_SCOPE_PUBLIC;
+    p->scope = schema_option_bytes(options, POLICY_SCOPE);
 }
 
 static bool

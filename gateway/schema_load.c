@@ -256,8 +256,7 @@ name_message(struct loader *l, const struct file *file, struct str scope, struct
             if (!load_enum(l, file, inner, f.bytes, &at))
                 return false;
         } else if (f.number == 7) {
-            struct wire_field entry;
-            m->is_map_entry = schema_option(f.bytes, 7, &entry) && entry.bits;
+            m->is_map_entry = schema_option_number(f.bytes, 7);
         }
     }
     return true;

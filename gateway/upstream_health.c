@@ -19,8 +19,7 @@ static void
 on_message(struct upstream_call *c, struct str message)
 {
     struct upstream_peer *p = container_of(c, struct upstream_peer, watch);
-    struct wire_field f;
-    bool serving = schema_option(message, STATUS_FIELD, &f) && f.bits == STATUS_SERVING;
+    bool serving = schema_option_number(message, STATUS_FIELD) == STATUS_SERVING;
     if (p->watched && p->watched == p->link)
         set_health(p, serving ? HEALTH_SERVING : HEALTH_NOT_SERVING);
     upstream_next(c);
