@@ -53,6 +53,16 @@ keep(char *to, size_t room, const char *text)
     return memcpy(to, text, n + 1);
 }
 
+void
+gate_keep_limits(const struct gate_request *req, struct gate_limit *limits, char *names,
+                 size_t room)
+{
+    for (size_t i = 0; i < req->limit_count; i++) {
+        limits[i] = req->limits[i];
+        limits[i].name = keep(names + i * room, room, req->limits[i].name);
+    }
+}
+
 static struct gate_batch *
 batch_new(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
 {
@@ -72,10 +82,7 @@ batch_new(struct quota_gate *g, struct gate_account *a, const struct gate_reques
     b->error[0] = '\0';
     b->req = *req;
     b->req.limits = b->limits;
-    for (size_t i = 0; i < req->limit_count; i++) {
-        b->limits[i] = req->limits[i];
-        b->limits[i].name = keep(b->names[i], sizeof(b->names[i]), req->limits[i].name);
-    }
+    gate_keep_limits(req, b->limits, b->names[0], sizeof(b->names[0]));
     if (req->call_id)
         b->req.call_id = keep(b->call_id, sizeof(b->call_id), req->call_id);
     a->users++;

@@ -30,6 +30,14 @@ could_lease(const struct gate_request *req)
            req->cost >= 1 && req->cost * COST_ROOM <= gate_settings.lease;
 }
 
+/* Units of the smallest one that serves such calls. */
+static int64_t
+least_size(int64_t cost)
+{
+    int64_t first = gate_settings.lease / LEASE_FIRST;
+    return first > cost * COST_ROOM ? first : cost * COST_ROOM;
+}
+
 static struct gate_lease *
 find(const struct gate_account *a, const struct gate_request *req)
 {
@@ -57,11 +65,14 @@ forget(struct gate_lease *l)
     free(l);
 }
 
-/* From now on the kind of the request is watched. NULL: too many are. */
+/* From now on the kind of the request is watched. NULL: too many are, or the account has too little
+ * for any lease. */
 static struct gate_lease *
 watch(struct quota_gate *g, struct gate_account *a, const struct gate_request *req)
 {
     nsec_t now = reactor_now(g->reactor);
+    if (a->seen_left / QUOTA_ROOM < least_size(req->cost))
+        return NULL;
     if (a->lease_count >= KINDS) {
         struct gate_lease *first = container_of(a->leases.next, struct gate_lease, of_account);
         if (!is_quiet(first, now)) {
@@ -75,11 +86,7 @@ watch(struct quota_gate *g, struct gate_account *a, const struct gate_request *r
     struct gate_lease *l = calloc(1, sizeof(*l));
     ASSERT(l);
     ASSERT(req->limit_count <= GATE_PLAN_LIMITS);
-    for (size_t i = 0; i < req->limit_count; i++) {
-        l->limits[i] = req->limits[i];
-        snprintf(l->names[i], sizeof(l->names[i]), "%s", req->limits[i].name);
-        l->limits[i].name = l->names[i];
-    }
+    gate_keep_limits(req, l->limits, l->names[0], sizeof(l->names[0]));
     l->kind = (struct gate_request){
         .account_id = req->account_id,
         .charge_quota = true,
@@ -143,11 +150,9 @@ room_for(const struct gate_lease *l)
 static int64_t
 next_size(const struct gate_lease *l, int64_t cost, nsec_t now)
 {
-    int64_t least = gate_settings.lease / LEASE_FIRST;
+    int64_t least = least_size(cost);
     int64_t room = room_for(l);
     int64_t n = l->size;
-    if (least < cost * COST_ROOM)
-        least = cost * COST_ROOM;
     if (now < l->not_before || room < least)
         return 0;
     if (now - l->taken_at < LEASE_QUICK)

@@ -64,7 +64,7 @@ struct gate_lease {
 };
 
 /* The RateLimit-Policy of calls with a quota and limits, as it was written last. */
-#define GATE_POLICY_ROOM 160
+#define GATE_POLICY_ROOM 192
 struct gate_policy {
     int64_t quota;
     struct {
@@ -229,6 +229,10 @@ void gate_ask_fini(struct quota_gate *g);
 enum status gate_ask(struct ctx *ctx, struct quota_gate *g, struct gate_account *a,
                      const struct gate_request *req, struct gate_decision *ret,
                      bool *ret_dead) WARN_UNUSED;
+
+/* Copies the limits of a request that ends sooner: `names` has `room` for the name of each. */
+void gate_keep_limits(const struct gate_request *req, struct gate_limit *limits, char *names,
+                      size_t room);
 
 /* Whether the limits of two requests are the same. */
 bool gate_same_limits(const struct gate_request *a, const struct gate_request *b);
