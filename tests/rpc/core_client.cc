@@ -44,6 +44,19 @@ copy(const grpc_metadata_array &from, std::map<std::string, std::string> *to)
 }
 } // namespace
 
+std::string
+take_bytes(grpc_byte_buffer *message)
+{
+    grpc_byte_buffer_reader reader;
+    grpc_byte_buffer_reader_init(&reader, message);
+    grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
+    std::string out = text_of(all);
+    grpc_slice_unref(all);
+    grpc_byte_buffer_reader_destroy(&reader);
+    grpc_byte_buffer_destroy(message);
+    return out;
+}
+
 Channel::Channel(const std::string &target) : Channel(target, Options())
 {
 }
@@ -202,15 +215,7 @@ Call::recv()
     run(&op, 1, &recv_tag);
     if (!received_)
         return std::nullopt;
-    grpc_byte_buffer_reader reader;
-    grpc_byte_buffer_reader_init(&reader, received_);
-    grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
-    std::string out = text_of(all);
-    grpc_slice_unref(all);
-    grpc_byte_buffer_reader_destroy(&reader);
-    grpc_byte_buffer_destroy(received_);
-    received_ = nullptr;
-    return out;
+    return take_bytes(std::exchange(received_, nullptr));
 }
 
 void

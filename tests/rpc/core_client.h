@@ -37,6 +37,9 @@ class Channel
     grpc_channel *channel_;
 };
 
+// The bytes of a message that was received; it is gone then.
+std::string take_bytes(grpc_byte_buffer *message);
+
 struct Outcome {
     int code = -1;
     std::string message;

@@ -1,7 +1,6 @@
 #include "flood.h"
 
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
 #include <grpc/support/time.h>
@@ -46,17 +45,7 @@ class Slot
 
     void end(const Flood &f)
     {
-        std::string body;
-        if (answer_) {
-            grpc_byte_buffer_reader reader;
-            grpc_byte_buffer_reader_init(&reader, answer_);
-            grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
-            body.assign(reinterpret_cast<const char *>(GRPC_SLICE_START_PTR(all)),
-                        GRPC_SLICE_LENGTH(all));
-            grpc_slice_unref(all);
-            grpc_byte_buffer_reader_destroy(&reader);
-            grpc_byte_buffer_destroy(answer_);
-        }
+        std::string body = answer_ ? take_bytes(answer_) : "";
         grpc_metadata_array_destroy(&headers_);
         grpc_metadata_array_destroy(&trailers_);
         grpc_slice_unref(details_);

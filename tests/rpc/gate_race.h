@@ -12,6 +12,13 @@ struct Tally {
     std::atomic<int64_t> yes{0};
     std::atomic<int64_t> no{0};
     std::atomic<int64_t> failed{0};
+
+    /* What a call of Check came to. */
+    void note(const Outcome &o)
+    {
+        int a = admitted(o);
+        (a == 1 ? yes : a == 0 ? no : failed)++;
+    }
 };
 
 /* Two servers on one database and one Redis, an account, channels to both. */
@@ -46,8 +53,7 @@ class race : public testing::Test
         for (auto &line : lines) {
             threads.emplace_back([&, line = line.get()] {
                 for (int i = 0; i < times; i++) {
-                    int a = admitted(unary(*line, kCheck, request, bearer(key), 20000));
-                    (a == 1 ? t.yes : a == 0 ? t.no : t.failed)++;
+                    t.note(unary(*line, kCheck, request, bearer(key), 20000));
                 }
             });
         }

@@ -30,6 +30,17 @@ older(Outcome o)
     return read;
 }
 
+/* One unit in each period, and `burst` at once. */
+Luna__V1__RateLimit
+rate_of(int64_t period_ms, int64_t burst)
+{
+    Luna__V1__RateLimit r = LUNA__V1__RATE_LIMIT__INIT;
+    r.units = 1;
+    r.period_ms = period_ms;
+    r.burst = burst;
+    return r;
+}
+
 class gate : public testing::Test
 {
   protected:
@@ -201,14 +212,8 @@ TEST_F(gate, what_fails_for_the_callers_reasons_is_paid)
 TEST_F(gate, rates_of_the_key_and_the_account)
 {
     open("rates");
-    Luna__V1__RateLimit per_key = LUNA__V1__RATE_LIMIT__INIT;
-    per_key.units = 1;
-    per_key.period_ms = 3600000;
-    per_key.burst = 2;
-    Luna__V1__RateLimit all = LUNA__V1__RATE_LIMIT__INIT;
-    all.units = 1;
-    all.period_ms = 3600000;
-    all.burst = 3;
+    Luna__V1__RateLimit per_key = rate_of(3600000, 2);
+    Luna__V1__RateLimit all = rate_of(3600000, 3);
     give_plan([&](Luna__V1__Plan *p) {
         p->key_rate = &per_key;
         p->account_rate = &all;
@@ -254,10 +259,7 @@ TEST_F(gate, older_names_over_grpc_are_a_setting)
 TEST_F(gate, rates_that_only_report)
 {
     open("reports");
-    Luna__V1__RateLimit all = LUNA__V1__RATE_LIMIT__INIT;
-    all.units = 1;
-    all.period_ms = 3600000;
-    all.burst = 2;
+    Luna__V1__RateLimit all = rate_of(3600000, 2);
     give_plan([&](Luna__V1__Plan *p) {
         p->account_rate = &all;
         p->report_only = true;
@@ -280,10 +282,7 @@ TEST_F(gate, rates_that_only_report)
 TEST_F(gate, rates_that_only_report_beside_leases)
 {
     open("reports_leases", {{"LUNA_QUOTA_LEASE", "16"}});
-    Luna__V1__RateLimit all = LUNA__V1__RATE_LIMIT__INIT;
-    all.units = 1;
-    all.period_ms = 3600000;
-    all.burst = 6400;
+    Luna__V1__RateLimit all = rate_of(3600000, 6400);
     give_plan([&](Luna__V1__Plan *p) {
         p->account_rate = &all;
         p->key_rate = &all;
@@ -344,10 +343,7 @@ TEST_F(gate, check_with_limits_of_the_callers_own)
 {
     open("own");
     char name[] = "login:ann";
-    Luna__V1__RateLimit rate = LUNA__V1__RATE_LIMIT__INIT;
-    rate.units = 1;
-    rate.period_ms = 60000;
-    rate.burst = 2;
+    Luna__V1__RateLimit rate = rate_of(60000, 2);
     Luna__V1__NamedLimit limit = LUNA__V1__NAMED_LIMIT__INIT;
     limit.name = name;
     limit.rate = &rate;
